@@ -1,0 +1,260 @@
+"""What every captioning method offers: options in, captions out. No torch here.
+
+`CaptionOptions` is the one place that knows the options' limits and meanings: the HTTP layer, the
+OpenAPI document and the methods all read them from its fields.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.preprocessing import PreprocessSpec
+
+OptionName = Literal[
+    "num_captions",
+    "num_beams",
+    "max_length",
+    "length_penalty",
+    "temperature",
+    "top_p",
+    "seed",
+    "prompt",
+    "attention",
+]
+
+
+class UnsupportedOptionError(ValueError):
+    """A method was given an option that it cannot honour.
+
+    Attributes:
+        option: the option's name.
+        method: the method's name.
+    """
+
+    def __init__(self, option: str, method: str, honoured: Sequence[str]) -> None:
+        self.option, self.method = option, method
+        super().__init__(
+            f"the method {method!r} cannot honour the option {option!r}; "
+            f"it honours: {', '.join(sorted(honoured))}"
+        )
+
+
+class CaptionOptions(BaseModel):
+    """How to caption. Every field may be left out: the model's own default then holds.
+
+    Requests with equal options share a batch, so the class is frozen and hashable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_captions: Annotated[
+        int | None,
+        Field(ge=1, le=10, description="How many captions to return, best first.", examples=[1]),
+    ] = None
+    num_beams: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=8,
+            description="Width of the beam search; 1 is greedy. At least `num_captions` when both "
+            "are given. Not together with `temperature`.",
+            examples=[3],
+        ),
+    ] = None
+    max_length: Annotated[
+        int | None,
+        Field(ge=4, le=64, description="Longest caption, in tokens.", examples=[20]),
+    ] = None
+    length_penalty: Annotated[
+        float | None,
+        Field(
+            ge=-2.0,
+            le=5.0,
+            description="Beam search ranks by log-probability / length ** length_penalty: above 0 "
+            "favours longer captions.",
+            examples=[1.0],
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None,
+        Field(
+            gt=0.0,
+            le=5.0,
+            description="Sample instead of searching: low is careful, 1 is the model's own "
+            "distribution, high is adventurous.",
+            examples=[0.7],
+        ),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        Field(
+            gt=0.0,
+            le=1.0,
+            description="Nucleus sampling: draw from the likeliest tokens whose probabilities sum "
+            "to this. Needs `temperature`.",
+            examples=[0.9],
+        ),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**63 - 1,
+            description="Makes sampling repeatable. Needs `temperature`.",
+            examples=[42],
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=500,
+            description="Text the caption continues or answers, for methods that take one.",
+            examples=["a photograph of"],
+        ),
+    ] = None
+    attention: Annotated[
+        bool | None,
+        Field(
+            description="Also return where the model looked for each word, for methods with "
+            "cross-attention.",
+            examples=[False],
+        ),
+    ] = None
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        if self.temperature is None:
+            for name in ("top_p", "seed"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} applies to sampling: give temperature as well")
+        elif self.num_beams is not None and self.num_beams > 1:
+            raise ValueError(
+                "temperature asks for sampling and num_beams for beam search: give one of them"
+            )
+        if (
+            self.temperature is None
+            and self.num_beams is not None
+            and self.num_captions is not None
+            and self.num_captions > self.num_beams
+        ):
+            raise ValueError(
+                f"num_captions {self.num_captions} needs num_beams of at least as many, "
+                f"got {self.num_beams}; leave num_beams out to have it chosen"
+            )
+        return self
+
+    def asked(self) -> dict[str, object]:
+        """Return the options that were given, by name."""
+        return {k: v for k, v in self.model_dump().items() if v is not None}
+
+
+class DecodeDefaults(BaseModel):
+    """A model's own decoding settings, stored in its `captionbox.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_captions: int = 1
+    num_beams: int = 3
+    max_length: int = 24
+    length_penalty: float = 1.0
+    top_p: float = 1.0
+    prompt: str | None = None
+
+
+class WordAttention(BaseModel):
+    """One word of a caption and where the decoder looked while it wrote it.
+
+    Attributes:
+        word: as it stands in the caption's text.
+        attention: `rows x columns` weights over the picture's grid, top left first, summing to 1.
+    """
+
+    word: str
+    attention: list[list[float]]
+
+
+class Caption(BaseModel):
+    """One caption of one picture.
+
+    Attributes:
+        text: a sentence for people to read.
+        log_prob: sum of the tokens' natural-log probabilities, end token included; at most 0.
+        confidence: `exp(mean token log-probability)`, 0..1. Comparable between captions of one
+            model, not between models, and not the chance that the caption is right.
+        words: filled on request, where the method has cross-attention.
+    """
+
+    text: str
+    log_prob: float
+    confidence: Annotated[float, Field(ge=0.0, le=1.0)]
+    words: list[WordAttention] | None = None
+
+
+class Captioner(ABC):
+    """A loaded captioning model. Not thread-safe: one thread at a time calls `caption`."""
+
+    method: ClassVar[str]
+    """The method's name, as in `models.catalogue`."""
+
+    honours: ClassVar[frozenset[OptionName]]
+    """The options this method can honour; any other is refused."""
+
+    preprocess: PreprocessSpec
+    defaults: DecodeDefaults
+
+    @classmethod
+    @abstractmethod
+    def load(cls, directory: Path) -> Self:
+        """Load a model directory (`save_pretrained` layout plus `captionbox.json`).
+
+        Raises:
+            models.metadata.BrokenModelError: files are missing, damaged or do not fit together.
+        """
+
+    @abstractmethod
+    def caption(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions
+    ) -> list[list[Caption]]:
+        """Caption a batch.
+
+        Args:
+            pixels: `uint8 [B, 3, H, W]`, RGB, 0..255, at the size of `self.preprocess`. B >= 1.
+            options: hold for the whole batch.
+
+        Returns:
+            B lists of captions, best first.
+
+        Raises:
+            UnsupportedOptionError: `options` asks for what the method cannot do.
+            ValueError: `pixels` has another shape or dtype.
+        """
+
+    def check_options(self, options: CaptionOptions) -> None:
+        """Raise `UnsupportedOptionError` for the first option given that is not in `honours`."""
+        check_honoured(options, self.method, self.honours)
+
+    def check_pixels(self, pixels: NDArray[np.uint8]) -> None:
+        """Raise `ValueError` unless `pixels` is `uint8 [B, 3, H, W]` at the model's input size."""
+        spec = self.preprocess
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) == 0:
+            raise ValueError(f"pixels must be uint8 [B, 3, H, W], got {pixels.dtype} {pixels.shape}")
+        if pixels.shape[1:] != (3, spec.height, spec.width):
+            raise ValueError(
+                f"pixels must be [B, 3, {spec.height}, {spec.width}], got {list(pixels.shape)}"
+            )
+
+
+def check_honoured(options: CaptionOptions, method: str, honours: frozenset[OptionName]) -> None:
+    """Raise `UnsupportedOptionError` for the first option given that is not in `honours`."""
+    for name, value in options.asked().items():
+        # Asking a method without attention maps for none is no request at all.
+        if name not in honours and value is not False:
+            raise UnsupportedOptionError(name, method, list(honours))

@@ -1,0 +1,106 @@
+"""The BentoML model store: the only module that talks to it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import bentoml
+from bentoml.exceptions import BentoMLException, NotFound
+
+from models.metadata import ModelMetadata, read
+
+logger = logging.getLogger(__name__)
+
+LABEL = "captionbox.method"
+"""Store label that marks our models; its value is the method's name."""
+
+
+class ModelNotFoundError(LookupError):
+    """No model of that name and version is in the store."""
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model in the store.
+
+    Attributes:
+        name: without version.
+        version: the store's version.
+        path: the model's directory.
+        metadata: its `captionbox.json`.
+    """
+
+    name: str
+    version: str
+    path: Path
+    metadata: ModelMetadata
+
+    @property
+    def tag(self) -> str:
+        """`name:version`."""
+        return f"{self.name}:{self.version}"
+
+
+def install(directory: Path, name: str, version: str | None = None) -> StoredModel:
+    """Copy a model directory into the store.
+
+    Args:
+        directory: `save_pretrained` layout plus `captionbox.json`.
+        name: name to serve it under; lower-case letters, digits, `-`, `_` and `.`.
+        version: fixed version; by default the store makes a fresh one.
+
+    Returns:
+        The stored model. With a fixed version that is already there, that one, unchanged.
+
+    Raises:
+        models.metadata.BrokenModelError: `directory` is no Captionbox model.
+        ValueError: `name` or `version` is not allowed by the store.
+    """
+    metadata = read(directory)
+    tag = f"{name}:{version}" if version else name
+    if version is not None:
+        try:
+            return find(tag)
+        except ModelNotFoundError:
+            pass
+    try:
+        with bentoml.models.create(
+            tag,
+            labels={LABEL: metadata.method},
+            metadata={"parameters": metadata.parameters, "git_sha": metadata.git_sha},
+        ) as model:
+            for item in sorted(directory.iterdir()):
+                if item.is_file():
+                    shutil.copy2(item, model.path_of(item.name))
+    except BentoMLException as error:
+        raise ValueError(f"the model store refused {tag!r}: {error}") from error
+    logger.info("installed %s", model.tag)
+    return find(str(model.tag))
+
+
+def find(tag: str) -> StoredModel:
+    """Return the model of a tag; `name` alone means its newest version.
+
+    Raises:
+        ModelNotFoundError: there is none.
+        models.metadata.BrokenModelError: it is there but damaged.
+    """
+    try:
+        model = bentoml.models.get(tag)
+    except (NotFound, BentoMLException, ValueError) as error:
+        raise ModelNotFoundError(
+            f"no model {tag!r} in the BentoML model store; `python -m models list` shows what "
+            "is there, `python -m models install-default` installs `compact`"
+        ) from error
+    path = Path(model.path)
+    return StoredModel(model.tag.name, str(model.tag.version), path, read(path))
+
+
+def list_models() -> list[StoredModel]:
+    """Return our models in the store, newest first; models of others are left out."""
+    models = [model for model in bentoml.models.list() if LABEL in model.info.labels]
+    models.sort(key=lambda model: model.info.creation_time, reverse=True)
+    return [find(str(model.tag)) for model in models]
