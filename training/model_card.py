@@ -1,0 +1,50 @@
+"""The README of a trained model: what it is, what it learnt from, what it scored."""
+
+from __future__ import annotations
+
+from models.metadata import ModelMetadata
+
+
+def card(metadata: ModelMetadata) -> str:
+    """Return the model card as Markdown; every number in it comes from `metadata`."""
+    lines = [
+        "---",
+        "pipeline_tag: image-to-text",
+        "library_name: captionbox",
+        *([f"license: {metadata.licence}"] if metadata.licence else []),
+        "---",
+        "",
+        f"# Captionbox `{metadata.method}`",
+        "",
+        f"An image captioner of {metadata.parameters / 1e6:.1f} million parameters, trained with "
+        "Captionbox.",
+        "",
+        "## Data",
+        "",
+        *[f"- {entry}" for entry in metadata.data],
+        "",
+        "## Recipe",
+        "",
+        f"`{metadata.source}`" + (f" at commit {metadata.git_sha}" if metadata.git_sha else ""),
+        "",
+    ]
+    if metadata.metrics:
+        lines += [
+            "## Scores",
+            "",
+            f"Beam search of width {metadata.decode.num_beams}; lower-cased words without "
+            "punctuation; pycocoevalcap's scorers. No number here was measured on training "
+            "pictures.",
+            "",
+            *_table(metadata.metrics),
+        ]
+    return "\n".join(lines)
+
+
+def _table(metrics: dict[str, dict[str, float]]) -> list[str]:
+    names = list(dict.fromkeys(name for scores in metrics.values() for name in scores))
+    lines = ["| split | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for split, scores in metrics.items():
+        cells = [f"{scores[name]:.3f}" if name in scores else "" for name in names]
+        lines.append(f"| {split} | " + " | ".join(cells) + " |")
+    return [*lines, ""]

@@ -1,0 +1,94 @@
+"""A run's folder: what is where, and what must hold before anything is trained.
+
+    RUN/recipe.json        the recipe, overrides applied
+    RUN/data.json          data sets and splits
+    RUN/tokenizer.json     vocabulary, made from the training captions
+    RUN/log.jsonl          one JSON object a line: loss, learning rate, validation scores
+    RUN/checkpoint-STEP/   the trainer's state, for --resume (last and best)
+    RUN/model/             the best model so far, ready to evaluate and register
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+LOG_NAME = "log.jsonl"
+MODEL_NAME = "model"
+RECIPE_NAME = "recipe.json"
+DATA_NAME = "data.json"
+_MINIMUM_FREE_BYTES = 1_000_000_000
+
+
+class RunError(ValueError):
+    """A run cannot start or go on; the message says why and what to do."""
+
+
+def prepare(run: Path, resume: bool) -> None:
+    """Make the run's folder and check that a run can be kept there.
+
+    Raises:
+        RunError: it cannot be written, has too little space, holds another run (without `resume`),
+            or holds none (with it).
+    """
+    has_run = (run / RECIPE_NAME).is_file()
+    if resume and not has_run:
+        raise RunError(f"{run}: nothing to resume there; leave --resume out to start a run")
+    if not resume and has_run:
+        raise RunError(f"{run}: holds a run already; --resume continues it, or choose another --out")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        probe = run / ".probe"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise RunError(f"{run}: cannot be written: {error.strerror}") from error
+    free = shutil.disk_usage(run).free
+    if free < _MINIMUM_FREE_BYTES:
+        raise RunError(
+            f"{run}: {free / 1e6:.0f} MB free, {_MINIMUM_FREE_BYTES / 1e6:.0f} MB needed for "
+            "checkpoints"
+        )
+
+
+def complete_checkpoints(run: Path) -> list[Path]:
+    """Return the run's usable checkpoints, oldest first.
+
+    The trainer writes its state file last: a checkpoint without one was cut off by a kill.
+    """
+    found = []
+    for folder in run.glob("checkpoint-*"):
+        number = folder.name.rpartition("-")[2]
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if number.isdigit():
+            found.append((int(number), folder))
+    return [folder for _, folder in sorted(found)]
+
+
+def append_log(run: Path, entry: dict[str, Any]) -> None:
+    """Add one line to the run's log."""
+    with (run / LOG_NAME).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+
+
+def git_sha() -> str:
+    """Return this checkout's commit, `-dirty` added where files differ; empty outside git."""
+    here = Path(__file__).resolve().parent
+    try:
+        sha = _git(here, "rev-parse", "HEAD")
+        return f"{sha}-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else sha
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

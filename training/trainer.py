@@ -1,0 +1,168 @@
+"""The training loop: transformers' `Trainer` with two learning rates and CIDEr as its judge."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from models.cnn_transformer import CnnTransformer
+from training.dataset import CaptionDataset
+from training.recipe import Recipe
+from training.run_directory import append_log
+
+logger = logging.getLogger(__name__)
+
+Validate = Callable[[], dict[str, float]]
+"""Captions the validation split with the network as it is and returns its scores by name."""
+
+
+class CaptionTrainer(Trainer):
+    """`Trainer` for `CnnTransformer`.
+
+    Args:
+        recipe: learning rates, decay, label smoothing.
+        validate: called by `evaluate`; its scores are logged as `eval_NAME`.
+        kwargs: `Trainer`'s own.
+    """
+
+    def __init__(self, *, recipe: Recipe, validate: Validate, **kwargs: Any) -> None:
+        self.recipe, self.validate = recipe, validate
+        super().__init__(**kwargs)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return AdamW with four groups: trunk or not, matrices (decayed) or vectors (not)."""
+        if self.optimizer is not None:
+            return self.optimizer
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        trunk_rate = self.recipe.trunk_learning_rate
+        for name, parameter in (model or self.model).named_parameters():
+            in_trunk = "trunk." in name
+            if in_trunk and not trunk_rate:
+                continue
+            groups.setdefault((in_trunk, parameter.ndim > 1), []).append(parameter)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": trunk_rate if in_trunk else self.recipe.learning_rate,
+                    "weight_decay": self.recipe.weight_decay if decayed else 0.0,
+                }
+                for (in_trunk, decayed), parameters in groups.items()
+            ],
+            betas=(0.9, self.recipe.beta2),
+        )
+        return self.optimizer
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Return the batch's loss, in nats per token."""
+        output = model(**inputs, label_smoothing=self.recipe.label_smoothing)
+        return (output.loss, output) if return_outputs else output.loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Caption the validation split, log the scores and return them as `eval_NAME`."""
+        scores = {f"eval_{name}": value for name, value in self._validated().items()}
+        self.log(scores)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, scores
+        )
+        return scores
+
+    def _validated(self) -> dict[str, float]:
+        network = self.accelerator.unwrap_model(self.model)
+        network.eval()
+        mixed: Any = (
+            torch.autocast(network.device.type, torch.bfloat16)
+            if self.args.bf16
+            else contextlib.nullcontext()
+        )
+        try:
+            with mixed:
+                return self.validate()
+        finally:
+            network.train()
+
+
+class RunLog(TrainerCallback):
+    """Writes every log entry to the run's `log.jsonl` and the scores to the terminal."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Append the entry, once, whatever the number of processes."""
+        if state.is_world_process_zero and logs:
+            append_log(self.run, {"step": state.global_step, "epoch": state.epoch, **logs})
+            if "eval_cider" in logs:
+                logger.info(
+                    "epoch %.1f: CIDEr %.3f, BLEU-4 %.3f",
+                    state.epoch or 0.0,
+                    logs["eval_cider"],
+                    logs.get("eval_bleu_4", float("nan")),
+                )
+
+
+class Epochs(TrainerCallback):
+    """Tells the data set which pass it is and keeps the trunk still for the first ones."""
+
+    def __init__(self, network: CnnTransformer, data: CaptionDataset, recipe: Recipe) -> None:
+        self.network, self.data, self.recipe = network, data, recipe
+
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Set the pass, 0-based, and whether the trunk learns in it."""
+        epoch = round(state.epoch or 0.0)
+        self.data.set_epoch(epoch)
+        learns = (
+            epoch >= self.recipe.frozen_epochs
+            and self.recipe.trunk_learning_rate > 0
+            and not self.network.config.freeze_backbone
+        )
+        self.network.trunk.requires_grad_(learns)
+
+
+class KeepBest(TrainerCallback):
+    """Exports the model whenever a validation gives a better CIDEr than any before it."""
+
+    def __init__(self, export: Callable[[dict[str, float]], None]) -> None:
+        self.export = export
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Export if these scores are the best so far."""
+        cider = (metrics or {}).get("eval_cider")
+        if cider is None or not state.is_world_process_zero:
+            return
+        # `state.best_metric` is updated after this hook and restored with a checkpoint.
+        if state.best_metric is None or cider > state.best_metric:
+            self.export({k.removeprefix("eval_"): v for k, v in (metrics or {}).items()})
