@@ -42,15 +42,13 @@ class Attention(nn.Module):
         self.out = nn.Linear(inner, d_model)
 
     def keys_values(self, memory: Tensor) -> KeyValue:
-        """Return keys and values, `[N, heads, S, head_dim]` each, of memory `[N, S, memory_dim]`."""
+        """Return keys and values `[N, heads, S, head_dim]` of memory `[N, S, memory_dim]`."""
         rows, length, _ = memory.shape
         both = self.key_value(memory).view(rows, length, 2, self.heads, self.head_dim)
         key, value = both.permute(2, 0, 3, 1, 4).unbind(0)
         return key, value
 
-    def forward(
-        self, hidden: Tensor, keys_values: KeyValue, causal: bool = False
-    ) -> Tensor:
+    def forward(self, hidden: Tensor, keys_values: KeyValue, causal: bool = False) -> Tensor:
         """Attend from `hidden` to `keys_values`.
 
         Args:
@@ -127,9 +125,7 @@ def gather_rows(cache: KeyValue, rows: Tensor, length: int) -> KeyValue:
     """
     out = []
     for store in cache:
-        fresh = torch.empty(
-            (len(rows), *store.shape[1:]), dtype=store.dtype, device=store.device
-        )
+        fresh = torch.empty((len(rows), *store.shape[1:]), dtype=store.dtype, device=store.device)
         fresh[:, :, :length] = store[:, :, :length].index_select(0, rows)
         out.append(fresh)
     return out[0], out[1]

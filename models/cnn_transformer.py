@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from models.attention import Attention, FeedForward, KeyValue, gather_rows, write_cache
 from models.backbones import build_backbone
@@ -224,6 +224,9 @@ class CnnTransformer(PreTrainedModel):
 
     # --- decoder -----------------------------------------------------------------------------
 
+    def _decoder_layers(self) -> list[Layer]:
+        return [cast(Layer, layer) for layer in self.decoder]
+
     def _embed(self, tokens: Tensor, first: int) -> Tensor:
         positions = torch.arange(first, first + tokens.shape[1], device=tokens.device)
         words = self.token_embedding(tokens)
@@ -234,17 +237,13 @@ class CnnTransformer(PreTrainedModel):
     def _logits(self, hidden: Tensor) -> Tensor:
         if self.config.pre_norm:
             hidden = self.decoder_norm(hidden)
-        weight = (
-            self.token_embedding.weight if self.config.tie_embeddings else self.output_weight
-        )
+        weight = self.token_embedding.weight if self.config.tie_embeddings else self.output_weight
         logits = F.linear(self.output_drop(hidden), weight, self.output_bias)
         # PAD, UNK and START are no words: they are never produced and take no probability.
         banned = torch.full_like(logits[..., :NUM_NEVER_PRODUCED], float("-inf"))
         return torch.cat((banned, logits[..., NUM_NEVER_PRODUCED:]), -1)
 
-    def decode(
-        self, tokens: Tensor, memory: Tensor, maps: list[Tensor] | None = None
-    ) -> Tensor:
+    def decode(self, tokens: Tensor, memory: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """Return logits `[N, T, V]` for the token after each position (teacher forcing).
 
         Args:
@@ -253,7 +252,7 @@ class CnnTransformer(PreTrainedModel):
             maps: collects each layer's cross-attention weights `[N, T, S]`.
         """
         hidden = self._embed(tokens, 0)
-        for layer in self.decoder:
+        for layer in self._decoder_layers():
             keys_values = layer.cross_attention.keys_values(memory)
             hidden = layer(hidden, keys_values, maps=maps)
         return self._logits(hidden)
@@ -272,7 +271,7 @@ class CnnTransformer(PreTrainedModel):
             raise ValueError(
                 f"max_steps must be at most {self.config.max_positions}, got {max_steps}"
             )
-        cross = [layer.cross_attention.keys_values(memory) for layer in self.decoder]
+        cross = [layer.cross_attention.keys_values(memory) for layer in self._decoder_layers()]
         shape = (len(memory), self.config.decoder_heads, max_steps, self.config.head_dim)
         own = [
             (memory.new_empty(shape, dtype=key.dtype), memory.new_empty(shape, dtype=key.dtype))
@@ -288,7 +287,7 @@ class CnnTransformer(PreTrainedModel):
             state: from `start`, possibly after `state.select`.
         """
         hidden = self._embed(tokens[:, None], state.position)  # [N, 1, D]
-        for layer, cross, own in zip(self.decoder, state.cross, state.own, strict=True):
+        for layer, cross, own in zip(self._decoder_layers(), state.cross, state.own, strict=True):
             hidden = layer(hidden, cross, own, state.position)
         state.position += 1
         return self._logits(hidden[:, 0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -73,7 +73,8 @@ class CnnTransformerCaptioner(Captioner):
             tokenizer = CaptionTokenizer.load(directory)
         except Exception as error:  # safetensors, transformers and torch raise many kinds
             raise BrokenModelError(f"the model's files cannot be read: {error}") from error
-        network.to(memory_format=torch.channels_last)
+        trunk: Any = network.trunk
+        trunk.to(memory_format=torch.channels_last)
         return cls(network, tokenizer, metadata)
 
     def settings(self, options: CaptionOptions) -> SearchSettings:
@@ -98,9 +99,7 @@ class CnnTransformerCaptioner(Captioner):
             top_p=options.top_p or defaults.top_p,
         )
 
-    def caption(
-        self, pixels: NDArray[np.uint8], options: CaptionOptions
-    ) -> list[list[Caption]]:
+    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
         self.check_options(options)
         self.check_pixels(pixels)
@@ -121,9 +120,7 @@ class CnnTransformerCaptioner(Captioner):
         settings = self.settings(options)
         state = self.network.start(memory, settings.max_tokens)
         if options.temperature is None:
-            return beam_search(
-                self.network.step, state, len(memory), settings, memory.device
-            )
+            return beam_search(self.network.step, state, len(memory), settings, memory.device)
         # Without a seed every picture of every request draws afresh.
         seeds = [
             secrets.randbits(63) if options.seed is None else options.seed

@@ -1,8 +1,8 @@
 """Batched beam search and sampling over any decoder with a key/value cache.
 
 The scores and stopping rule are those of transformers' `generate()` (beam search with
-`early_stopping=False`), so that both give the same tokens. Pictures whose search has ended leave the
-batch; the first step runs once per picture, not once per beam.
+`early_stopping=False`), so that both give the same tokens. Pictures whose search has ended leave
+the batch; the first step runs once per picture, not once per beam.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ S_contra = TypeVar("S_contra", bound=State, contravariant=True)
 class Step(Protocol[S_contra]):
     """Feeds one token a row (int64 `[N]`) and returns the next token's logits `[N, V]`."""
 
-    def __call__(self, tokens: Tensor, state: S_contra, /) -> Tensor: ...
+    def __call__(self, tokens: Tensor, state: S_contra, /) -> Tensor:
+        """Advance `state` by one token a row."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,7 @@ def beam_search(
         from_beam, token = flat // vocabulary, flat % vocabulary
         sequences = torch.cat(
             (
-                search.tokens.gather(
-                    1, from_beam[:, :, None].expand(-1, -1, length - 1)
-                ),
+                search.tokens.gather(1, from_beam[:, :, None].expand(-1, -1, length - 1)),
                 token[:, :, None],
             ),
             -1,

@@ -220,9 +220,7 @@ class Captioner(ABC):
         """
 
     @abstractmethod
-    def caption(
-        self, pixels: NDArray[np.uint8], options: CaptionOptions
-    ) -> list[list[Caption]]:
+    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         """Caption a batch.
 
         Args:
@@ -245,7 +243,9 @@ class Captioner(ABC):
         """Raise `ValueError` unless `pixels` is `uint8 [B, 3, H, W]` at the model's input size."""
         spec = self.preprocess
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) == 0:
-            raise ValueError(f"pixels must be uint8 [B, 3, H, W], got {pixels.dtype} {pixels.shape}")
+            raise ValueError(
+                f"pixels must be uint8 [B, 3, H, W], got {pixels.dtype} {pixels.shape}"
+            )
         if pixels.shape[1:] != (3, spec.height, spec.width):
             raise ValueError(
                 f"pixels must be [B, 3, {spec.height}, {spec.width}], got {list(pixels.shape)}"

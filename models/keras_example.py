@@ -1,8 +1,8 @@
 """`keras-example`: the network of Keras' "Image captioning" example.
 
-Frozen EfficientNetB0 features of a 299 px picture (10 x 10 x 1280), one encoder block with one head,
-one decoder block with two heads, 512 wide. The example's known faults (five optimiser steps a batch,
-an end token that never matches) are not reproduced.
+Frozen EfficientNetB0 features of a 299 px picture (10 x 10 x 1280), one encoder block with one
+head, one decoder block with two heads, 512 wide. The example's known faults (five optimiser steps a
+batch, an end token that never matches) are not reproduced.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a decoded picture to the pixels a model was trained on. PIL and numpy only, no torch.
 
-The gateway turns every upload into `uint8 [3, H, W]` with the functions here, and training reads its
-images through the same ones: what a model sees when it serves is what it saw when it learnt.
+The gateway turns every upload into `uint8 [3, H, W]` with the functions here, and training reads
+its images through the same ones: what a model sees when it serves is what it saw when it learnt.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scale_to_8_bit(image: Image.Image) -> Image.Image:
-    """Map a 16-bit, 32-bit or float grey picture to `L`; `convert("L")` alone would clip to white."""
+    """Map a 16-bit, 32-bit or float grey picture to `L`; `convert("L")` alone would clip."""
     values = np.asarray(image, dtype=np.float64)
     values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
     if image.mode == "F" and values.size and values.max() <= 1.0 and values.min() >= 0.0:
@@ -107,7 +107,7 @@ def to_pixels(image: Image.Image, spec: PreprocessSpec) -> Pixels:
 
 
 def normalisation(spec: PreprocessSpec) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return `(scale, offset)`, float32 `[3]` each: `pixels * scale + offset` is what a model reads."""
+    """Return float32 `(scale, offset)`, `[3]` each: a model reads `pixels * scale + offset`."""
     mean = np.asarray(spec.mean, dtype=np.float32)
     std = np.asarray(spec.std, dtype=np.float32)
     return (1.0 / (255.0 * std)).astype(np.float32), (-mean / std).astype(np.float32)

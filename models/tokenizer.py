@@ -97,9 +97,7 @@ class CaptionTokenizer:
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Return the words of `ids`, special tokens left out."""
-        return [
-            str(self._tokenizer.id_to_token(i)) for i in ids if i >= len(SPECIAL_TOKENS)
-        ]
+        return [str(self._tokenizer.id_to_token(i)) for i in ids if i >= len(SPECIAL_TOKENS)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return plain lower-case text of `ids`, as used for scoring."""

@@ -10,9 +10,7 @@ from PIL import Image, ImageEnhance
 from training.recipe import Augmentation
 
 
-def augment(
-    image: Image.Image, settings: Augmentation, random: np.random.Generator
-) -> Image.Image:
+def augment(image: Image.Image, settings: Augmentation, random: np.random.Generator) -> Image.Image:
     """Return a randomly changed RGB picture of the same size.
 
     Args:

@@ -37,9 +37,7 @@ def caption_images(
     # disable=None: no bar where the output is no terminal.
     for start in tqdm(starts, desc="captioning", unit="batch", disable=None if progress else True):
         batch = images[start : start + batch_size]
-        pixels = np.stack(
-            [to_pixels(read_picture(image), captioner.preprocess) for image in batch]
-        )
+        pixels = np.stack([to_pixels(read_picture(image), captioner.preprocess) for image in batch])
         for image, found in zip(batch, captioner.caption(pixels, options), strict=True):
             captions[image.image_id] = found[0].text
     return captions

@@ -49,8 +49,8 @@ def read_picture(image: CaptionedImage) -> Image.Image:
 class CaptionDataset(Dataset[TrainingItem]):
     """Training pictures with random captions and random augmentation.
 
-    Everything random is drawn from (seed, epoch, index), so a resumed run sees what an uninterrupted
-    one would have seen.
+    Everything random is drawn from (seed, epoch, index), so a resumed run sees what an
+    uninterrupted one would have seen.
 
     Args:
         images: pictures and references.

@@ -9,7 +9,7 @@ import torch
 
 
 def bf16_available() -> bool:
-    """Return whether mixed bfloat16 precision is fast here: recent GPUs, or CPUs with AVX512-BF16/AMX.
+    """Return whether mixed bfloat16 is fast here: recent GPUs, CPUs with AVX512-BF16 or AMX.
 
     CPUs without such instructions emulate bfloat16, several times slower than float32.
     """

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import shutil
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import nn
 
 from models import metadata as metadata_module
 from models.cnn_transformer import CnnTransformer
@@ -29,7 +31,8 @@ def export(
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     # Half the size; captions are unchanged to the third decimal of CIDEr.
-    copy.deepcopy(network).to(torch.float16).save_pretrained(fresh)
+    half: nn.Module = copy.deepcopy(network)
+    cast(CnnTransformer, half.to(torch.float16)).save_pretrained(fresh)
     tokenizer.save(fresh)
     metadata_module.write(fresh, metadata)
     (fresh / metadata_module.CARD_NAME).write_text(card(metadata), encoding="utf-8")

@@ -1,11 +1,11 @@
 """A run's folder: what is where, and what must hold before anything is trained.
 
-    RUN/recipe.json        the recipe, overrides applied
-    RUN/data.json          data sets and splits
-    RUN/tokenizer.json     vocabulary, made from the training captions
-    RUN/log.jsonl          one JSON object a line: loss, learning rate, validation scores
-    RUN/checkpoint-STEP/   the trainer's state, for --resume (last and best)
-    RUN/model/             the best model so far, ready to evaluate and register
+RUN/recipe.json        the recipe, overrides applied
+RUN/data.json          data sets and splits
+RUN/tokenizer.json     vocabulary, made from the training captions
+RUN/log.jsonl          one JSON object a line: loss, learning rate, validation scores
+RUN/checkpoint-STEP/   the trainer's state, for --resume (last and best)
+RUN/model/             the best model so far, ready to evaluate and register
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def prepare(run: Path, resume: bool) -> None:
     if resume and not has_run:
         raise RunError(f"{run}: nothing to resume there; leave --resume out to start a run")
     if not resume and has_run:
-        raise RunError(f"{run}: holds a run already; --resume continues it, or choose another --out")
+        raise RunError(
+            f"{run}: holds a run already; --resume continues it, or choose another --out"
+        )
     try:
         run.mkdir(parents=True, exist_ok=True)
         probe = run / ".probe"
@@ -82,7 +84,9 @@ def git_sha() -> str:
     here = Path(__file__).resolve().parent
     try:
         sha = _git(here, "rev-parse", "HEAD")
-        return f"{sha}-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else sha
+        return (
+            f"{sha}-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else sha
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
 

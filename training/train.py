@@ -116,11 +116,13 @@ def train(
     with torch.no_grad():
         network.output_bias.copy_(log_frequencies(tokenizer, captions))
     config = network.config
-    spec = PreprocessSpec(
-        height=config.image_height,
-        width=config.image_width,
-        mean=tuple(config.image_mean),
-        std=tuple(config.image_std),
+    spec = PreprocessSpec.model_validate(
+        {
+            "height": config.image_height,
+            "width": config.image_width,
+            "mean": config.image_mean,
+            "std": config.image_std,
+        }
     )
     metadata = ModelMetadata(
         method=recipe.method,
@@ -240,9 +242,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
     parser.add_argument("--trunk", type=Path, help="pretrained trunk weights (safetensors)")
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
-    parser.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE"
-    )
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     if not options.resume and not (options.config and options.data):
         parser.error("a new run needs --config and --data")
@@ -263,9 +263,7 @@ def main(arguments: list[str] | None = None) -> int:
             data = options.data or [Path(folder) for folder in saved]
         else:
             recipe, data = load_recipe(options.config, options.overrides), options.data
-        best = train(
-            recipe, data, options.out, options.resume, options.trunk, options.max_steps
-        )
+        best = train(recipe, data, options.out, options.resume, options.trunk, options.max_steps)
     except (DataError, RecipeError, RunError, BrokenModelError) as error:
         logger.error("%s", error)
         return 2

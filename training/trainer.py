@@ -42,7 +42,8 @@ class CaptionTrainer(Trainer):
             return self.optimizer
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         trunk_rate = self.recipe.trunk_learning_rate
-        for name, parameter in (model or self.model).named_parameters():
+        network: Any = model or self.model
+        for name, parameter in network.named_parameters():
             in_trunk = "trunk." in name
             if in_trunk and not trunk_rate:
                 continue

@@ -37,9 +37,9 @@ class EfficientNetTrunk(nn.Module):
         self.out_channels: int = config.hidden_dim
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the feature map `[B, 1280, ceil(H / 32), ceil(W / 32)]` of images `[B, 3, H, W]`."""
-        # transformers pads for even sizes only: without this a 299 px picture, the Keras example's,
-        # would give 9 x 9 where Keras' own "SAME" padding gives 10 x 10.
+        """Return features `[B, 1280, ceil(H / 32), ceil(W / 32)]` of images `[B, 3, H, W]`."""
+        # transformers pads for even sizes only: without this a 299 px picture, the Keras
+        # example's, would give 9 x 9 where Keras' own "SAME" padding gives 10 x 10.
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % self.stride, 0, -height % self.stride))
         features: Tensor = self.net(images).last_hidden_state

@@ -1,8 +1,8 @@
 """MobileNetEdgeTPU 1.0 convolutional trunk (the image encoder of `compact`).
 
 The block table follows the ImageNet network published with MLPerf Mobile (mlcommons/mobile_models,
-Apache-2.0). Its BatchNorm is already folded into the convolutions, so the trunk has none: it runs the
-same in training and in inference and fine-tunes at any batch size.
+Apache-2.0). Its BatchNorm is already folded into the convolutions, so the trunk has none: it runs
+the same in training and in inference and fine-tunes at any batch size.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ class SameConv2d(nn.Conv2d):
         top, left = pad_h // 2, pad_w // 2
         if pad_h == 2 * top and pad_w == 2 * left:
             # Symmetric: let the convolution pad, which saves a copy of the feature map.
-            return F.conv2d(
-                input, self.weight, self.bias, self.stride, (top, left), 1, self.groups
-            )
+            return F.conv2d(input, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
         padded = F.pad(input, (left, pad_w - left, top, pad_h - top))
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
 

@@ -1,0 +1,61 @@
+# Captionbox. `make serve` and `make test` are all you need; both work in a fresh clone.
+
+PYTHON ?= python3
+PORT ?= 3000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-slow lint format install lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# --- environment ------------------------------------------------------------------------------------
+
+$(VENV)/.python:
+	@echo "==> creating the virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.serve: requirements.lock deploy/install_torch.py | $(VENV)/.python
+	@echo "==> installing (the first time takes some minutes; later starts take seconds)"
+	$(BIN)/python deploy/install_torch.py requirements.lock
+	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.serve
+	@echo "==> installing what the tests need"
+	$(BIN)/pip install --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.dev ## everything, tests and linters too, into .venv
+
+# --- use --------------------------------------------------------------------------------------------
+
+serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=… for another port)
+	$(BIN)/python -m models install-default
+	$(BIN)/bentoml serve service:Captioner --port $(PORT)
+
+# --- check ------------------------------------------------------------------------------------------
+
+test: $(VENV)/.dev ## all tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.dev ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## resolve pyproject.toml's dependencies anew into the lock files
+	$(PYTHON) deploy/lock.py
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,64 @@
+"""Resolve pyproject.toml's dependencies into the three lock files.
+
+    make lock
+
+`requirements-serve.lock` is what a Bento and its container hold, `requirements.lock` adds
+training (`make serve`), `requirements-dev.lock` adds tests and linters (`make test`). Each is the
+`pip freeze` of a fresh virtual environment.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Installed by every virtual environment itself.
+_SKIPPED = re.compile(r"^(pip|setuptools|wheel)==")
+
+logger = logging.getLogger("lock")
+
+
+def freeze(python: Path) -> list[str]:
+    """Return the environment's pinned packages, build tags (`+cpu`) removed."""
+    done = subprocess.run(
+        [python, "-m", "pip", "freeze"], capture_output=True, text=True, check=True
+    )
+    return [
+        re.sub(r"\+[\w.]+$", "", line)
+        for line in done.stdout.splitlines()
+        if line and not _SKIPPED.match(line) and not line.startswith("nvidia-c")
+    ]
+
+
+def main() -> int:
+    """Write the lock files."""
+    logging.basicConfig(level=logging.INFO, format="==> %(message)s")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    steps = {
+        "requirements-serve.lock": project["dependencies"],
+        "requirements.lock": project["optional-dependencies"]["train"],
+        "requirements-dev.lock": project["optional-dependencies"]["dev"],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        python = Path(folder) / "bin" / "python"
+        # torch first: with it installed, nothing later asks for another build.
+        torch = next(line for line in project["dependencies"] if line.startswith("torch=="))
+        for name, wanted in {"": [torch], **steps}.items():
+            subprocess.run([python, "-m", "pip", "install", *wanted], check=True)
+            if name:
+                lines = ["# Made by `make lock` from pyproject.toml. Do not edit.", *freeze(python)]
+                (ROOT / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+                logger.info("wrote %s: %d packages", name, len(lines) - 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

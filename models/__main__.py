@@ -1,0 +1,85 @@
+"""Put models into the BentoML model store and look at what is there.
+
+python -m models install-default
+python -m models list
+python -m models show NAME[:VERSION]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+from pathlib import Path
+
+from models import store
+from models.metadata import CARD_NAME, BrokenModelError
+
+DEFAULT_NAME = "compact"
+DEFAULT_DIRECTORY = Path(__file__).resolve().parent / "weights" / "compact"
+
+logger = logging.getLogger("models")
+
+
+def content_version(directory: Path) -> str:
+    """Return a version that changes with any file of a model directory: 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def install_default() -> int:
+    """Install the embedded default model unless this very version is there already."""
+    version = content_version(DEFAULT_DIRECTORY)
+    model = store.install(DEFAULT_DIRECTORY, DEFAULT_NAME, version)
+    logger.info("%s is in the model store", model.tag)
+    return 0
+
+
+def list_models() -> int:
+    """Print a line per model in the store."""
+    for model in store.list_models():
+        parameters = f"{model.metadata.parameters / 1e6:.1f} M parameters"
+        sys.stdout.write(f"{model.tag}\t{model.metadata.method}\t{parameters}\n")
+    return 0
+
+
+def show(tag: str) -> int:
+    """Print a model's metadata and card."""
+    model = store.find(tag)
+    content = {"tag": model.tag, **model.metadata.model_dump(mode="json")}
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    card = model.path / CARD_NAME
+    if card.is_file():
+        sys.stdout.write("\n" + card.read_text(encoding="utf-8"))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install-default", help="install the embedded model `compact`")
+    commands.add_parser("list", help="list the models in the store")
+    commands.add_parser("show", help="show one model").add_argument("tag", metavar="NAME")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        if options.command == "install-default":
+            return install_default()
+        return show(options.tag) if options.command == "show" else list_models()
+    except (store.ModelNotFoundError, BrokenModelError, ValueError) as error:
+        logger.error("%s", error)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Score a captioner on a split of COCO-format data.
+
+    python -m training.evaluate --model TAG_OR_DIR --data DIR --split val [--beams 3] [--out DIR]
+
+`--model` is a model in the BentoML store (`compact`, `compact:VERSION`), a model directory or a
+run's folder. Prints BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap's scorers compute them; `--out`
+also writes `results.json` in the official COCO results format and `metrics.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.catalogue import load_captioner
+from models.interface import CaptionOptions, UnsupportedOptionError
+from models.metadata import FILE_NAME, BrokenModelError
+from models.store import ModelNotFoundError, find
+from training.captioning import caption_images
+from training.coco import DataError, load_split
+from training.metrics import Scores, score
+from training.run_directory import MODEL_NAME
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        data: name of the split, e.g. `flickr8k/val`.
+        captions: the model's caption of every picture, by image id.
+        scores: over the whole split.
+    """
+
+    data: str
+    captions: dict[int, str]
+    scores: Scores
+
+
+def model_directory(model: str) -> Path:
+    """Return the directory of a model named by store tag, model directory or run folder.
+
+    Raises:
+        ModelNotFoundError: it is none of these.
+    """
+    for folder in (Path(model), Path(model) / MODEL_NAME):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    return find(model).path
+
+
+def evaluate(
+    model: str,
+    data: Path,
+    split: str,
+    beams: int | None = None,
+    tokenizer: str = "words",
+    batch_size: int = 32,
+) -> Evaluation:
+    """Caption every picture of a split and score the captions.
+
+    Args:
+        model: store tag, model directory or run folder.
+        data: data set folder.
+        split: `train`, `val` or `test`.
+        beams: beam width; `None` is the model's default.
+        tokenizer: how captions become words, see `training.metrics.score`.
+        batch_size: pictures a batch.
+
+    Raises:
+        BrokenModelError, DataError, ModelNotFoundError: see there.
+    """
+    captioner = load_captioner(model_directory(model))
+    part = load_split(data, split)
+    captions = caption_images(captioner, part.images, CaptionOptions(num_beams=beams), batch_size)
+    references = {image.image_id: image.references for image in part.images}
+    scores = score(captions, references, tokenizer=tokenizer)  # type: ignore[arg-type]
+    return Evaluation(part.name, captions, scores)
+
+
+def table(evaluation: Evaluation) -> str:
+    """Return the scores as lines of text."""
+    scores = evaluation.scores
+    rows = {
+        "BLEU-1": scores.bleu_1,
+        "BLEU-2": scores.bleu_2,
+        "BLEU-3": scores.bleu_3,
+        "BLEU-4": scores.bleu_4,
+        "ROUGE-L": scores.rouge_l,
+        "CIDEr": scores.cider,
+        "METEOR": scores.meteor,
+        "SPICE": scores.spice,
+    }
+    lines = [f"{evaluation.data}: {scores.num_images} pictures, tokens by {scores.tokenizer}"]
+    lines += [f"  {name:<8} {value:.4f}" for name, value in rows.items() if value is not None]
+    lines.append(
+        f"  {scores.vocabulary_used} words used, {scores.mean_length:.1f} words a caption, "
+        f"{scores.distinct_captions} distinct captions"
+    )
+    return "\n".join(lines)
+
+
+def write_results(evaluation: Evaluation, folder: Path) -> None:
+    """Write `results.json` (COCO results format) and `metrics.json` into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = [
+        {"image_id": image_id, "caption": caption}
+        for image_id, caption in evaluation.captions.items()
+    ]
+    (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
+    metrics = {"data": evaluation.data, **evaluation.scores.summary()}
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", required=True, help="store tag, model directory or run folder")
+    parser.add_argument("--data", type=Path, required=True, help="data set folder")
+    parser.add_argument("--split", default="val", help="train, val or test (default: val)")
+    parser.add_argument("--beams", type=int, help="beam width (default: the model's)")
+    parser.add_argument(
+        "--tokenizer",
+        default="words",
+        choices=("words", "ptb-python", "ptb-java", "auto"),
+        help="words: lower-cased, without punctuation; ptb: the COCO server's",
+    )
+    parser.add_argument("--out", type=Path, help="write results.json and metrics.json here")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        found = evaluate(
+            options.model, options.data, options.split, options.beams, options.tokenizer
+        )
+        if options.out:
+            write_results(found, options.out)
+    except (BrokenModelError, DataError, ModelNotFoundError, UnsupportedOptionError) as error:
+        logger.error("%s", error)
+        return 2
+    except (ValueError, OSError) as error:
+        logger.error("%s", error)
+        return 2
+    sys.stdout.write(table(found) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
