@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from bentoml.exceptions import BentoMLException, NotFound
 from models.metadata import ModelMetadata, read
 
 logger = logging.getLogger(__name__)
+
+_ALLOWED = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 LABEL = "captionbox.method"
 """Store label that marks our models; its value is the method's name."""
@@ -60,6 +63,13 @@ def install(directory: Path, name: str, version: str | None = None) -> StoredMod
         ValueError: `name` or `version` is not allowed by the store.
     """
     metadata = read(directory)
+    # BentoML would lower-case a name silently, and then not find it as written.
+    for part in filter(None, (name, version)):
+        if not _ALLOWED.fullmatch(part):
+            raise ValueError(
+                f"the model store cannot take {part!r} as a name or version: use lower-case "
+                "letters, digits, '-', '_' and '.', a letter or digit first and last"
+            )
     tag = f"{name}:{version}" if version else name
     if version is not None:
         try:

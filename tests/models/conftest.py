@@ -31,19 +31,42 @@ def _config(style: str, vocab_size: int) -> CnnTransformerConfig:
     }
     if style == "compact":
         return CnnTransformerConfig(
-            **shared, d_model=32, encoder_layers=1, encoder_heads=2, decoder_layers=2,
-            decoder_heads=2, ffn_dim=48,
+            **shared,
+            d_model=32,
+            encoder_layers=1,
+            encoder_heads=2,
+            decoder_layers=2,
+            decoder_heads=2,
+            ffn_dim=48,
         )
     if style == "tf-tutorial":
         return CnnTransformerConfig(
-            **shared, d_model=24, encoder_layers=0, decoder_layers=2, decoder_heads=2, head_dim=24,
-            ffn_dim=48, pre_norm=False, project_memory=False, tie_embeddings=False,
+            **shared,
+            d_model=24,
+            encoder_layers=0,
+            decoder_layers=2,
+            decoder_heads=2,
+            head_dim=24,
+            ffn_dim=48,
+            pre_norm=False,
+            project_memory=False,
+            tie_embeddings=False,
             freeze_backbone=True,
         )
     return CnnTransformerConfig(
-        **shared, d_model=24, encoder_layers=1, encoder_heads=1, decoder_layers=1, decoder_heads=2,
-        head_dim=24, ffn_dim=24, pre_norm=False, memory_activation="relu", scale_embeddings=True,
-        tie_embeddings=False, freeze_backbone=True,
+        **shared,
+        d_model=24,
+        encoder_layers=1,
+        encoder_heads=1,
+        decoder_layers=1,
+        decoder_heads=2,
+        head_dim=24,
+        ffn_dim=24,
+        pre_norm=False,
+        memory_activation="relu",
+        scale_embeddings=True,
+        tie_embeddings=False,
+        freeze_backbone=True,
     )
 
 

@@ -60,9 +60,7 @@ def settings(**changes: float) -> SearchSettings:
 
 def all_captions(longest: int) -> list[tuple[int, ...]]:
     words = [w for w in range(ToyModel.vocabulary) if w not in (BOS, EOS)]
-    ended = [
-        (*body, EOS) for n in range(longest) for body in itertools.product(words, repeat=n)
-    ]
+    ended = [(*body, EOS) for n in range(longest) for body in itertools.product(words, repeat=n)]
     return ended + list(itertools.product(words, repeat=longest))
 
 
@@ -102,8 +100,14 @@ def test_batch_equals_one_by_one(beams: int) -> None:
 def gpt2() -> GPT2LMHeadModel:
     torch.manual_seed(0)
     config = GPT2Config(
-        vocab_size=20, n_positions=32, n_embd=32, n_layer=2, n_head=2, bos_token_id=BOS,
-        eos_token_id=EOS, pad_token_id=EOS,
+        vocab_size=20,
+        n_positions=32,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        pad_token_id=EOS,
     )
     model = GPT2LMHeadModel(config).eval()
     with torch.no_grad():
@@ -179,9 +183,7 @@ def test_sampled_log_prob_is_the_models_own() -> None:
     model = ToyModel(5)
     how = settings(max_tokens=6, num_return=4, temperature=2.0, top_p=0.8)
     for hypothesis in sample(model.step, model.start([2]), 1, how, CPU, [1])[0]:
-        assert hypothesis.log_prob == pytest.approx(
-            model.log_prob(2, hypothesis.tokens), abs=1e-4
-        )
+        assert hypothesis.log_prob == pytest.approx(model.log_prob(2, hypothesis.tokens), abs=1e-4)
 
 
 def test_samples_follow_the_distribution() -> None:
