@@ -1,0 +1,189 @@
+"""The commands end to end on drawn shapes: train, kill, resume, evaluate, register."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from models.catalogue import load_captioner
+from training.run_directory import complete_checkpoints
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"training.{module}", *arguments]
+
+
+def environment(home: Path | None = None) -> dict[str, str]:
+    # One thread: sums are added in one order, so that runs can be compared bit for bit.
+    extra = {"OMP_NUM_THREADS": "1", "BENTOML_DO_NOT_TRACK": "1"}
+    if home is not None:
+        extra["BENTOML_HOME"] = str(home)
+    return {**os.environ, **extra}
+
+
+def run(module: str, *arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(module, *arguments),
+        env=environment(home),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def train_arguments(shapes: Path, out: Path, overrides: list[str]) -> list[str]:
+    sets = [part for override in overrides for part in ("--set", override)]
+    return ["--config", "compact", "--data", str(shapes), "--out", str(out), *sets]
+
+
+@pytest.fixture(scope="module")
+def overrides(tiny_overrides: list[str]) -> list[str]:
+    # No augmentation: twelve drawings are to be learnt by heart, quickly.
+    return [
+        *tiny_overrides,
+        "epochs=40",
+        "frozen_epochs=1",
+        "learning_rate=0.005",
+        "trunk_learning_rate=0.002",
+        "model.dropout=0.05",
+        "label_smoothing=0",
+        'augmentation={"flip":0.5}',
+    ]
+
+
+@pytest.fixture(scope="module")
+def straight(shapes: Path, overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("straight") / "run"
+    done = run("train", *train_arguments(shapes, out, overrides))
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_learns_and_logs(straight: Path) -> None:
+    log = [json.loads(line) for line in (straight / "log.jsonl").read_text().splitlines()]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    ciders = [entry["eval_cider"] for entry in log if "eval_cider" in entry]
+    assert len(ciders) == 40
+    assert losses[-1] < 0.5 * losses[0]
+    assert max(ciders) > 3
+    metadata = json.loads((straight / "model" / "captionbox.json").read_text())
+    # The exported model is the best one, and says so.
+    assert metadata["metrics"]["shapes/val"]["cider"] == pytest.approx(max(ciders))
+
+
+def test_killed_and_resumed_equals_straight(
+    straight: Path, shapes: Path, overrides: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command("train", *train_arguments(shapes, out, overrides)),
+        env=environment(),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 200
+    while len(complete_checkpoints(out)) == 0 or _epochs(out) < 5:
+        assert process.poll() is None, "training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # A checkpoint that was cut off must not be taken.
+    (out / "checkpoint-99999").mkdir()
+    done = run("train", "--out", str(out), "--resume")
+    assert done.returncode == 0, done.stderr
+    expected = load_file(complete_checkpoints(straight)[-1] / "model.safetensors")
+    resumed = load_file(complete_checkpoints(out)[-1] / "model.safetensors")
+    assert expected.keys() == resumed.keys()
+    for name, tensor in expected.items():
+        assert tensor.equal(resumed[name]), name
+
+
+def _epochs(out: Path) -> int:
+    return (out / "log.jsonl").read_text().count("eval_cider")
+
+
+def test_evaluate_prints_and_writes(straight: Path, shapes: Path, tmp_path: Path) -> None:
+    done = run(
+        "evaluate",
+        "--model",
+        str(straight),
+        "--data",
+        str(shapes),
+        "--split",
+        "val",
+        "--out",
+        str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr"):
+        assert name in done.stdout
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {entry["image_id"] for entry in results} == set(range(1, 13))
+    by_id = {entry["image_id"]: entry["caption"] for entry in results}
+    # Pictures 1-4 are red, 5-8 blue, 9-12 green.
+    colours = ["red"] * 4 + ["blue"] * 4 + ["green"] * 4
+    assert all(colour in by_id[number] for number, colour in enumerate(colours, 1))
+
+
+def test_register_and_evaluate_by_tag(straight: Path, shapes: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = run("register", str(straight), "--name", "shapes", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "registered shapes:" in done.stderr
+    arguments = ("--model", "shapes", "--data", str(shapes), "--split", "val")
+    assert "CIDEr" in run("evaluate", *arguments, home=home).stdout
+
+
+def test_exported_model_is_complete(straight: Path) -> None:
+    captioner = load_captioner(straight / "model")
+    assert captioner.method == "compact"
+    card = (straight / "model" / "README.md").read_text()
+    assert "shapes/train: 12 pictures" in card
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "compact", "--data", "nowhere", "--out", "OUT"], "no such folder"),
+        (["--config", "nothing", "--data", "DATA", "--out", "OUT"], "no recipe 'nothing'"),
+        (["--resume", "--out", "OUT"], "nothing to resume"),
+        (
+            ["--config", "compact", "--data", "DATA", "--out", "OUT", "--set", "model.colour=red"],
+            "model.colour: the network has no such setting",
+        ),
+        (
+            ["--config", "compact", "--data", "DATA", "--out", "OUT", "--trunk", "nothing.bin"],
+            "--trunk nothing.bin",
+        ),
+        (["--config", "compact", "--data", "DATA", "--out", "/proc/run"], "cannot be written"),
+    ],
+)
+def test_mistakes_are_one_clear_line(
+    shapes: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    filled = [
+        str(shapes) if part == "DATA" else str(tmp_path / "run") if part == "OUT" else part
+        for part in arguments
+    ]
+    done = run("train", *filled)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_is_not_overwritten(straight: Path, shapes: Path, overrides: list[str]) -> None:
+    done = run("train", *train_arguments(shapes, straight, overrides))
+    assert done.returncode == 2
+    assert "holds a run already; --resume continues it" in done.stderr
