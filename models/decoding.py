@@ -8,7 +8,7 @@ the batch; the first step runs once per picture, not once per beam.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import torch
@@ -58,6 +58,10 @@ class SearchSettings:
     temperature: float = 1.0
     top_p: float = 1.0
     no_repeat_ngram: int = 0
+
+    def greedy(self) -> SearchSettings:
+        """Return the same settings for one greedy caption a picture."""
+        return replace(self, num_return=1, num_beams=1)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ class TrainingItem:
     Attributes:
         pixels: `uint8 [3, H, W]`.
         captions: token ids without start and end tokens.
+        index: the picture's place in the data set.
     """
 
     pixels: Pixels
     captions: list[list[int]]
+    index: int
 
 
 def read_picture(image: CaptionedImage) -> Image.Image:
@@ -100,7 +102,12 @@ class CaptionDataset(Dataset[TrainingItem]):
         if len(captions) > self.captions_per_image:
             chosen = random.choice(len(captions), self.captions_per_image, replace=False)
             captions = [captions[i] for i in chosen]
-        return TrainingItem(pixels, captions)
+        return TrainingItem(pixels, captions, index)
+
+
+def stack_pixels(items: Sequence[TrainingItem]) -> Tensor:
+    """Return the items' pictures, `uint8 [B, 3, H, W]`."""
+    return torch.from_numpy(np.stack([item.pixels for item in items]))
 
 
 def collate(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
@@ -119,5 +126,4 @@ def collate(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
             size = len(caption) + 1
             input_ids[row, column, :size] = torch.tensor([BOS_ID, *caption])
             labels[row, column, :size] = torch.tensor([*caption, EOS_ID])
-    pixels = torch.from_numpy(np.stack([item.pixels for item in items]))
-    return {"pixels": pixels, "input_ids": input_ids, "labels": labels}
+    return {"pixels": stack_pixels(items), "input_ids": input_ids, "labels": labels}

@@ -1,10 +1,12 @@
 """Score a captioner on a split of COCO-format data.
 
     python -m training.evaluate --model TAG_OR_DIR --data DIR --split val [--beams 3] [--out DIR]
+    python -m training.evaluate --model DIR --data DIR --split val --record
 
 `--model` is a model in the BentoML store (`compact`, `compact:VERSION`), a model directory or a
 run's folder. Prints BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap's scorers compute them; `--out`
-also writes `results.json` in the official COCO results format and `metrics.json`.
+also writes `results.json` in the official COCO results format and `metrics.json`. `--record` writes
+the scores into the model directory's own `captionbox.json` and model card.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from models import metadata as metadata_module
 from models.catalogue import load_captioner
-from models.interface import CaptionOptions, UnsupportedOptionError
+from models.interface import CaptionOptions
 from models.metadata import FILE_NAME, BrokenModelError
 from models.store import ModelNotFoundError, find
 from training.captioning import caption_images
 from training.coco import DataError, load_split
 from training.metrics import Scores, score
+from training.model_card import card
 from training.run_directory import MODEL_NAME
 
 logger = logging.getLogger(__name__)
@@ -118,6 +122,25 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
 
 
+def record(evaluation: Evaluation, directory: Path) -> None:
+    """Write the scores into a model directory's metadata and card."""
+    scores = evaluation.scores
+    measured = {
+        "bleu_1": scores.bleu_1,
+        "bleu_2": scores.bleu_2,
+        "bleu_3": scores.bleu_3,
+        "bleu_4": scores.bleu_4,
+        "rouge_l": scores.rouge_l,
+        "cider": scores.cider,
+    }
+    found = metadata_module.read(directory)
+    rounded = {name: round(value, 4) for name, value in measured.items()}
+    metrics = {**found.metrics, evaluation.data: rounded}
+    updated = found.model_copy(update={"metrics": metrics})
+    metadata_module.write(directory, updated)
+    (directory / metadata_module.CARD_NAME).write_text(card(updated), encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(
@@ -136,6 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
         help="words: lower-cased, without punctuation; ptb: the COCO server's",
     )
     parser.add_argument("--out", type=Path, help="write results.json and metrics.json here")
+    parser.add_argument(
+        "--record", action="store_true", help="write the scores into the model directory's card"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -144,10 +170,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
         if options.out:
             write_results(found, options.out)
-    except (BrokenModelError, DataError, ModelNotFoundError, UnsupportedOptionError) as error:
-        logger.error("%s", error)
-        return 2
-    except (ValueError, OSError) as error:
+        if options.record:
+            record(found, model_directory(options.model))
+    except (BrokenModelError, DataError, ModelNotFoundError, ValueError, OSError) as error:
         logger.error("%s", error)
         return 2
     sys.stdout.write(table(found) + "\n")

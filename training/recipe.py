@@ -13,6 +13,7 @@ RECIPES = {
     "compact": "training.configs.compact",
     "tf-tutorial": "training.configs.tf_tutorial",
     "keras-example": "training.configs.keras_example",
+    "scst": "training.configs.scst",
 }
 """Recipe name to the module that holds it as `RECIPE`."""
 
@@ -64,6 +65,8 @@ class Recipe(BaseModel):
         max_grad_norm: gradients are scaled down to this norm.
         label_smoothing: 0..1.
         augmentation: of training pictures.
+        baseline: of self-critical training: the greedy caption's reward, or the mean reward of the
+            picture's other samples.
         early_stopping: stop after so many validations without a better CIDEr; 0 never.
         seed: of initialisation, order, dropout and augmentation.
         bf16: mixed precision; `auto` where the processor has it.
@@ -90,6 +93,7 @@ class Recipe(BaseModel):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
+    baseline: Literal["greedy", "others"] = "greedy"
     early_stopping: Annotated[int, Field(ge=0)] = 0
     seed: int = 1
     bf16: Literal["auto", "on", "off"] = "auto"

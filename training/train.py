@@ -11,36 +11,26 @@ Shows a progress bar, loss and validation CIDEr; writes checkpoints and the best
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers import set_seed
 
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, load_imagenet_weights
-from models.catalogue import captioner_class
 from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_captioner import CnnTransformerCaptioner
-from models.interface import CaptionOptions
 from models.metadata import BrokenModelError, ModelMetadata
 from models.preprocessing import PreprocessSpec
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
-from training.captioning import caption_images
-from training.coco import CaptionData, DataError, load_split
-from training.dataset import CaptionDataset, collate
-from training.hardware import use_bf16
-from training.metrics import score
-from training.model_directory import export
+from training.coco import DataError
 from training.output_bias import log_frequencies
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.run_directory import RunError
-from training.trainer import CaptionTrainer, Epochs, KeepBest, RunLog
+from training.session import Session, Splits, read_start, write_start
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +40,6 @@ CONFIG_MODULES = {
     "keras-example": "models.keras_example",
 }
 """Method name to the module with its `config(vocab_size)` and `DEFAULTS`."""
-
-VALIDATION_BEAMS = 3
 
 
 def build_network(recipe: Recipe, vocab_size: int, trunk: Path | None) -> CnnTransformer:
@@ -86,8 +74,8 @@ def train(
     recipe: Recipe,
     data: list[Path],
     run: Path,
-    resume: bool,
-    trunk: Path | None,
+    resume: bool = False,
+    trunk: Path | None = None,
     max_steps: int = -1,
 ) -> Path:
     """Train and return the directory of the best model.
@@ -104,129 +92,44 @@ def train(
         DataError, RecipeError, RunError: see there.
     """
     run_directory.prepare(run, resume)
-    training_sets = [load_split(folder, "train") for folder in data]
-    validation = load_split(data[0], "val")
-    captions = [text for part in training_sets for text in part.captions]
+    splits = Splits.load(data)
     if resume:
         tokenizer = CaptionTokenizer.load(run)
     else:
-        tokenizer = CaptionTokenizer.train(captions, recipe.min_word_count, recipe.max_vocabulary)
+        tokenizer = CaptionTokenizer.train(
+            splits.captions, recipe.min_word_count, recipe.max_vocabulary
+        )
     set_seed(recipe.seed)
     network = build_network(recipe, len(tokenizer), trunk)
     with torch.no_grad():
-        network.output_bias.copy_(log_frequencies(tokenizer, captions))
+        network.output_bias.copy_(log_frequencies(tokenizer, splits.captions))
     config = network.config
-    spec = PreprocessSpec.model_validate(
-        {
-            "height": config.image_height,
-            "width": config.image_width,
-            "mean": config.image_mean,
-            "std": config.image_std,
-        }
-    )
+    preprocess = {
+        "height": config.image_height,
+        "width": config.image_width,
+        "mean": config.image_mean,
+        "std": config.image_std,
+    }
     metadata = ModelMetadata(
         method=recipe.method,
-        preprocess=spec,
+        preprocess=PreprocessSpec.model_validate(preprocess),
         decode=import_module(CONFIG_MODULES[recipe.method]).DEFAULTS,
         vocabulary_sha256=tokenizer.vocabulary_hash(),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        data=[f"{part.name}: {len(part)} pictures" for part in training_sets],
+        data=splits.described,
         git_sha=run_directory.git_sha(),
         source=f"python -m training.train --config {recipe.method}",
     )
     if not resume:
-        # The recipe's presence is what marks a run as resumable: it is written last.
-        tokenizer.save(run)
-        (run / run_directory.DATA_NAME).write_text(json.dumps([str(p.resolve()) for p in data]))
-        (run / run_directory.RECIPE_NAME).write_text(recipe.model_dump_json(indent=2) + "\n")
-    dataset = CaptionDataset(
-        [image for part in training_sets for image in part.images],
-        tokenizer,
-        spec,
-        recipe.augmentation,
-        recipe.captions_per_image,
-        recipe.max_caption_tokens,
-        recipe.seed,
-    )
+        write_start(run, recipe, data, tokenizer)
     logger.info(
-        "%d pictures, %d captions, %d words; %.1f M parameters",
-        len(dataset),
-        len(captions),
+        "%d captions, %d words; %.1f M parameters",
+        len(splits.captions),
         len(tokenizer),
         metadata.parameters / 1e6,
     )
-    trainer = _trainer(recipe, network, tokenizer, metadata, dataset, validation, run, max_steps)
-    checkpoints = run_directory.complete_checkpoints(run)
-    if resume and not checkpoints:
-        logger.warning("no complete checkpoint yet: starting from the beginning")
-    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if resume and checkpoints else None)
-    return run / run_directory.MODEL_NAME
-
-
-def _trainer(
-    recipe: Recipe,
-    network: CnnTransformer,
-    tokenizer: CaptionTokenizer,
-    metadata: ModelMetadata,
-    dataset: CaptionDataset,
-    validation: CaptionData,
-    run: Path,
-    max_steps: int,
-) -> CaptionTrainer:
-    references = {image.image_id: image.references for image in validation.images}
-    kind: Any = captioner_class(recipe.method)
-
-    def validate() -> dict[str, float]:
-        captioner: CnnTransformerCaptioner = kind(network, tokenizer, metadata)
-        options = CaptionOptions(num_beams=VALIDATION_BEAMS)
-        scores = score(caption_images(captioner, validation.images, options), references)
-        return {"cider": scores.cider, "bleu_4": scores.bleu_4, "rouge_l": scores.rouge_l}
-
-    def keep(scores: dict[str, float]) -> None:
-        found = metadata.model_copy(update={"metrics": {validation.name: scores}})
-        export(network, tokenizer, found, run / run_directory.MODEL_NAME)
-
-    callbacks: list[Any] = [RunLog(run), Epochs(network, dataset, recipe), KeepBest(keep)]
-    if recipe.early_stopping:
-        callbacks.append(EarlyStoppingCallback(recipe.early_stopping))
-    arguments = TrainingArguments(
-        output_dir=str(run),
-        num_train_epochs=recipe.epochs,
-        max_steps=max_steps,
-        per_device_train_batch_size=recipe.batch_images,
-        gradient_accumulation_steps=recipe.accumulate,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.schedule if recipe.warmup == 0 else _warm(recipe.schedule),
-        warmup_steps=recipe.warmup,
-        max_grad_norm=recipe.max_grad_norm,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=use_bf16(recipe.bf16),
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="cider",
-        greater_is_better=True,
-        logging_steps=10,
-        report_to=[],
-        seed=recipe.seed,
-        remove_unused_columns=False,
-        dataloader_num_workers=1,
-    )
-    return CaptionTrainer(
-        recipe=recipe,
-        validate=validate,
-        model=network,
-        args=arguments,
-        data_collator=collate,
-        train_dataset=dataset,
-        eval_dataset=dataset,
-        callbacks=callbacks,
-    )
-
-
-def _warm(schedule: str) -> str:
-    return "constant_with_warmup" if schedule == "constant" else schedule
+    session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps)
+    return session.fit(session.trainer(), resume)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -257,10 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         if options.resume:
-            run_directory.prepare(options.out, resume=True)
-            recipe = load_recipe(str(options.out / run_directory.RECIPE_NAME))
-            saved = json.loads((options.out / run_directory.DATA_NAME).read_text())
-            data = options.data or [Path(folder) for folder in saved]
+            recipe, data = read_start(options.out)
         else:
             recipe, data = load_recipe(options.config, options.overrides), options.data
         best = train(recipe, data, options.out, options.resume, options.trunk, options.max_steps)

@@ -147,10 +147,15 @@ class Epochs(TrainerCallback):
 
 
 class KeepBest(TrainerCallback):
-    """Exports the model whenever a validation gives a better CIDEr than any before it."""
+    """Exports the model whenever a validation gives a better CIDEr than any before it.
 
-    def __init__(self, export: Callable[[dict[str, float]], None]) -> None:
-        self.export = export
+    Args:
+        export: writes the model, given its scores by name.
+        best: CIDEr of the model that the run has exported so far, if any.
+    """
+
+    def __init__(self, export: Callable[[dict[str, float]], None], best: float | None) -> None:
+        self.export, self.best = export, best
 
     def on_evaluate(
         self,
@@ -164,6 +169,6 @@ class KeepBest(TrainerCallback):
         cider = (metrics or {}).get("eval_cider")
         if cider is None or not state.is_world_process_zero:
             return
-        # `state.best_metric` is updated after this hook and restored with a checkpoint.
-        if state.best_metric is None or cider > state.best_metric:
+        if self.best is None or cider > self.best:
+            self.best = cider
             self.export({k.removeprefix("eval_"): v for k, v in (metrics or {}).items()})

@@ -65,7 +65,7 @@ def test_long_captions_are_cut(shapes: Path) -> None:
 
 def test_collate_shifts_and_pads() -> None:
     picture = np.zeros((3, 4, 4), np.uint8)
-    batch = collate([TrainingItem(picture, [[5, 6], [7]]), TrainingItem(picture + 1, [[8]])])
+    batch = collate([TrainingItem(picture, [[5, 6], [7]], 0), TrainingItem(picture + 1, [[8]], 1)])
     assert batch["pixels"].shape == (2, 3, 4, 4)
     assert batch["input_ids"].tolist() == [
         [[BOS_ID, 5, 6], [BOS_ID, 7, PAD_ID]],

@@ -1,0 +1,231 @@
+"""What every training run shares: its data, its validation, its trainer, its resuming."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, TrainingArguments
+
+from models import metadata as metadata_module
+from models.catalogue import captioner_class
+from models.cnn_transformer import CnnTransformer
+from models.cnn_transformer_captioner import CnnTransformerCaptioner
+from models.interface import CaptionOptions
+from models.metadata import BrokenModelError, ModelMetadata
+from models.tokenizer import CaptionTokenizer
+from training import run_directory
+from training.captioning import caption_images
+from training.coco import CaptionData, load_split
+from training.dataset import CaptionDataset, collate
+from training.endings import share_of_bad_endings
+from training.hardware import use_bf16
+from training.metrics import score
+from training.model_directory import export
+from training.recipe import Recipe, load_recipe
+from training.trainer import CaptionTrainer, Epochs, KeepBest, RunLog
+
+logger = logging.getLogger(__name__)
+
+VALIDATION_BEAMS = 3
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of a run.
+
+    Attributes:
+        train: one or more training splits.
+        validation: the split whose CIDEr chooses the best model.
+    """
+
+    train: tuple[CaptionData, ...]
+    validation: CaptionData
+
+    @classmethod
+    def load(cls, folders: list[Path]) -> Splits:
+        """Read the `train` split of every folder and the `val` split of the first.
+
+        Raises:
+            DataError: a split is missing or broken.
+        """
+        train = tuple(load_split(folder, "train") for folder in folders)
+        return cls(train, load_split(folders[0], "val"))
+
+    @property
+    def captions(self) -> list[str]:
+        """All training captions."""
+        return [text for part in self.train for text in part.captions]
+
+    @property
+    def described(self) -> list[str]:
+        """One line per training split, for the model card."""
+        return [
+            f"{part.name}: {len(part)} pictures, {len(part.captions)} captions"
+            for part in self.train
+        ]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything a run needs.
+
+    Attributes:
+        recipe: all numbers.
+        splits: the data.
+        network: what learns.
+        tokenizer: its vocabulary.
+        metadata: what the exported model will say of itself, scores apart.
+        run: the run's folder.
+        max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+    """
+
+    recipe: Recipe
+    splits: Splits
+    network: CnnTransformer
+    tokenizer: CaptionTokenizer
+    metadata: ModelMetadata
+    run: Path
+    max_steps: int = -1
+
+    def dataset(self) -> CaptionDataset:
+        """Return the training pictures of all splits."""
+        recipe = self.recipe
+        return CaptionDataset(
+            [image for part in self.splits.train for image in part.images],
+            self.tokenizer,
+            self.metadata.preprocess,
+            recipe.augmentation,
+            recipe.captions_per_image,
+            recipe.max_caption_tokens,
+            recipe.seed,
+        )
+
+    def validate(self) -> dict[str, float]:
+        """Caption the validation split with the network as it is; return its scores by name."""
+        images = self.splits.validation.images
+        kind: Any = captioner_class(self.metadata.method)
+        captioner: CnnTransformerCaptioner = kind(self.network, self.tokenizer, self.metadata)
+        captions = caption_images(captioner, images, CaptionOptions(num_beams=VALIDATION_BEAMS))
+        scores = score(captions, {image.image_id: image.references for image in images})
+        return {
+            "cider": scores.cider,
+            "bleu_4": scores.bleu_4,
+            "rouge_l": scores.rouge_l,
+            "bad_endings": share_of_bad_endings(captions.values()),
+        }
+
+    def keep(self, scores: dict[str, float]) -> None:
+        """Export the network as the run's best model."""
+        metrics = {self.splits.validation.name: scores}
+        export(
+            self.network,
+            self.tokenizer,
+            self.metadata.model_copy(update={"metrics": metrics}),
+            self.run / run_directory.MODEL_NAME,
+        )
+
+    def _kept_cider(self) -> float | None:
+        """Return the CIDEr of the model exported before this run was resumed."""
+        try:
+            kept = metadata_module.read(self.run / run_directory.MODEL_NAME)
+        except BrokenModelError:
+            return None
+        return kept.metrics.get(self.splits.validation.name, {}).get("cider")
+
+    def trainer(
+        self,
+        kind: Callable[..., CaptionTrainer] = CaptionTrainer,
+        **extra: Any,
+    ) -> CaptionTrainer:
+        """Return the trainer of this run.
+
+        Args:
+            kind: the trainer's class.
+            extra: further arguments of `kind`.
+        """
+        dataset = self.dataset()
+        callbacks: list[Any] = [
+            RunLog(self.run),
+            Epochs(self.network, dataset, self.recipe),
+            KeepBest(self.keep, self._kept_cider()),
+        ]
+        if self.recipe.early_stopping:
+            callbacks.append(EarlyStoppingCallback(self.recipe.early_stopping))
+        arguments = {
+            "recipe": self.recipe,
+            "validate": self.validate,
+            "model": self.network,
+            "args": training_arguments(self.recipe, self.run, self.max_steps),
+            "data_collator": collate,
+            "train_dataset": dataset,
+            "eval_dataset": dataset,
+            "callbacks": callbacks,
+            **extra,
+        }
+        return kind(**arguments)
+
+    def fit(self, trainer: CaptionTrainer, resume: bool) -> Path:
+        """Train, on from the newest complete checkpoint if `resume`; return the best model."""
+        checkpoints = run_directory.complete_checkpoints(self.run) if resume else []
+        if resume and not checkpoints:
+            logger.warning("no complete checkpoint yet: starting from the beginning")
+        trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+        return self.run / run_directory.MODEL_NAME
+
+
+def training_arguments(recipe: Recipe, run: Path, max_steps: int) -> TrainingArguments:
+    """Return the trainer's settings for a recipe."""
+    schedule: str = recipe.schedule
+    if schedule == "constant" and recipe.warmup:
+        schedule = "constant_with_warmup"
+    return TrainingArguments(
+        output_dir=str(run),
+        num_train_epochs=recipe.epochs,
+        max_steps=max_steps,
+        per_device_train_batch_size=recipe.batch_images,
+        gradient_accumulation_steps=recipe.accumulate,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=schedule,
+        warmup_steps=recipe.warmup,
+        max_grad_norm=recipe.max_grad_norm,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=use_bf16(recipe.bf16),
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="cider",
+        greater_is_better=True,
+        logging_steps=10,
+        report_to=[],
+        seed=recipe.seed,
+        remove_unused_columns=False,
+        dataloader_num_workers=1,
+    )
+
+
+def write_start(run: Path, recipe: Recipe, data: list[Path], tokenizer: CaptionTokenizer) -> None:
+    """Write what `--resume` needs: vocabulary, data folders and, last, the recipe."""
+    tokenizer.save(run)
+    folders = [str(folder.resolve()) for folder in data]
+    (run / run_directory.DATA_NAME).write_text(json.dumps(folders), encoding="utf-8")
+    text = recipe.model_dump_json(indent=2) + "\n"
+    (run / run_directory.RECIPE_NAME).write_text(text, encoding="utf-8")
+
+
+def read_start(run: Path) -> tuple[Recipe, list[Path]]:
+    """Return the recipe and the data folders of a run to resume.
+
+    Raises:
+        RunError: there is no run.
+        RecipeError: its recipe is damaged.
+    """
+    run_directory.prepare(run, resume=True)
+    folders = json.loads((run / run_directory.DATA_NAME).read_text(encoding="utf-8"))
+    return load_recipe(str(run / run_directory.RECIPE_NAME)), [Path(f) for f in folders]
