@@ -14,10 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
+from transformers.utils.logging import disable_progress_bar
 
 from models.attention import Attention, FeedForward, KeyValue, gather_rows, write_cache
 from models.backbones import build_backbone
 from models.cnn_transformer_config import NUM_NEVER_PRODUCED, UNK_ID, CnnTransformerConfig
+
+# A progress bar over one file of 20 MB is noise in every log.
+disable_progress_bar()
 
 IGNORED = -100
 """Label of positions that do not count in the loss."""

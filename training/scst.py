@@ -6,8 +6,8 @@
 Starts from a trained model. Each picture's captions are sampled, scored with CIDEr-D against its
 references and reinforced by how much they beat a baseline: the greedy caption, or the mean of the
 picture's other samples (Luo 2020). Document frequencies come from the training captions. The end
-token counts as a word in every n-gram: without it, captions learn to stop at "... of a", which costs
-nothing otherwise.
+token counts as a word in every n-gram: without it, captions learn to stop at "... of a", which then
+costs nothing.
 """
 
 from __future__ import annotations

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EarlyStoppingCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
 
 from models import metadata as metadata_module
 from models.catalogue import captioner_class
@@ -168,7 +169,9 @@ class Session:
             "callbacks": callbacks,
             **extra,
         }
-        return kind(**arguments)
+        trainer = kind(**arguments)
+        trainer.remove_callback(PrinterCallback)
+        return trainer
 
     def fit(self, trainer: CaptionTrainer, resume: bool) -> Path:
         """Train, on from the newest complete checkpoint if `resume`; return the best model."""
@@ -204,6 +207,8 @@ def training_arguments(recipe: Recipe, run: Path, max_steps: int) -> TrainingArg
         greater_is_better=True,
         logging_steps=10,
         report_to=[],
+        # A bar in a log file is noise; `RunLog` writes lines there.
+        disable_tqdm=not sys.stderr.isatty(),
         seed=recipe.seed,
         remove_unused_columns=False,
         dataloader_num_workers=1,

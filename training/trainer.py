@@ -113,12 +113,21 @@ class RunLog(TrainerCallback):
         """Append the entry, once, whatever the number of processes."""
         if state.is_world_process_zero and logs:
             append_log(self.run, {"step": state.global_step, "epoch": state.epoch, **logs})
+            epoch = state.epoch or 0.0
             if "eval_cider" in logs:
                 logger.info(
-                    "epoch %.1f: CIDEr %.3f, BLEU-4 %.3f",
-                    state.epoch or 0.0,
+                    "epoch %.2f: CIDEr %.4f, BLEU-4 %.4f",
+                    epoch,
                     logs["eval_cider"],
                     logs.get("eval_bleu_4", float("nan")),
+                )
+            elif "loss" in logs:
+                logger.info(
+                    "epoch %.2f, step %d of %d: loss %.4f",
+                    epoch,
+                    state.global_step,
+                    state.max_steps,
+                    logs["loss"],
                 )
 
 

@@ -1,0 +1,133 @@
+"""Self-critical training: the reward, the gradient's direction, the command."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.cnn_transformer import IGNORED
+from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
+from models.decoding import Hypothesis
+from models.tokenizer import CaptionTokenizer
+from training.coco import CaptionedImage, load_split
+from training.endings import share_of_bad_endings
+from training.scst import Reward, sequence_batch
+from training.scst import main as scst_command
+from training.train import main as train_command
+
+IMAGES = (
+    CaptionedImage(1, Path("a.jpg"), ("a dog runs on the grass", "the dog is running")),
+    CaptionedImage(2, Path("b.jpg"), ("a red ball", "there is a ball on the sand")),
+    CaptionedImage(3, Path("c.jpg"), ("two people sit on a bench",)),
+)
+
+
+@pytest.fixture
+def tokenizer() -> CaptionTokenizer:
+    return CaptionTokenizer.train([text for image in IMAGES for text in image.references])
+
+
+@pytest.fixture
+def said(tokenizer: CaptionTokenizer) -> Callable[..., Hypothesis]:
+    def make(text: str, ended: bool = True) -> Hypothesis:
+        tokens = tuple(tokenizer.encode(text)) + ((EOS_ID,) if ended else ())
+        return Hypothesis(tokens, -1.0, -1.0)
+
+    return make
+
+
+def test_reward_prefers_what_people_said(
+    tokenizer: CaptionTokenizer, said: Callable[..., Hypothesis]
+) -> None:
+    reward = Reward(IMAGES, tokenizer)
+    own, half, other = reward(
+        [said("a dog runs on the grass"), said("a dog runs"), said("a red ball")], [0, 0, 0]
+    ).tolist()
+    assert own > half > other
+
+
+def test_stopping_in_mid_phrase_earns_less(
+    tokenizer: CaptionTokenizer, said: Callable[..., Hypothesis]
+) -> None:
+    reward = Reward(IMAGES, tokenizer)
+    whole, cut = reward(
+        [said("a dog runs on the grass"), said("a dog runs on the")], [0, 0]
+    ).tolist()
+    unended = reward([said("a dog runs on the grass", ended=False)], [0]).item()
+    assert whole > cut
+    assert whole > unended
+
+
+def test_sequence_batch_is_teacher_forcing() -> None:
+    groups = [
+        [Hypothesis((5, 6, EOS_ID), 0, 0), Hypothesis((7, EOS_ID), 0, 0)],
+        [Hypothesis((8, 9, 10), 0, 0), Hypothesis((EOS_ID,), 0, 0)],
+    ]
+    input_ids, labels = sequence_batch(groups)
+    assert input_ids.tolist() == [
+        [[BOS_ID, 5, 6], [BOS_ID, 7, PAD_ID]],
+        [[BOS_ID, 8, 9], [BOS_ID, PAD_ID, PAD_ID]],
+    ]
+    assert labels.tolist() == [
+        [[5, 6, EOS_ID], [7, EOS_ID, IGNORED]],
+        [[8, 9, 10], [EOS_ID, IGNORED, IGNORED]],
+    ]
+
+
+def test_bad_endings_are_counted() -> None:
+    captions = ["A dog runs on the.", "a dog", "A man with a", "two kids playing."]
+    assert share_of_bad_endings(captions) == 0.5
+    assert share_of_bad_endings([]) == 0.0
+
+
+@pytest.fixture(scope="module")
+def started(
+    shapes: Path, tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run that has learnt words but not yet which picture they belong to."""
+    out = tmp_path_factory.mktemp("scst") / "start"
+    sets = [
+        part
+        for override in (*tiny_overrides, "epochs=16", "learning_rate=0.003")
+        for part in ("--set", override)
+    ]
+    arguments = ["--config", "compact", "--data", str(shapes), "--out", str(out), *sets]
+    assert train_command(arguments) == 0
+    return out
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "others"])
+def test_reward_rises(
+    started: Path, shapes: Path, tmp_path: Path, baseline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    out = tmp_path / "run"
+    overrides = ("bf16=off", "batch_images=6", "learning_rate=0.001", "epochs=40", "warmup=0")
+    sets = [part for o in (*overrides, f"baseline={baseline}") for part in ("--set", o)]
+    assert (
+        scst_command(["--model", str(started), "--data", str(shapes), "--out", str(out), *sets])
+        == 0
+    )
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    rewards = [entry["reward"] for entry in log if "reward" in entry]
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:2]) + 0.05
+    ciders = [entry["eval_cider"] for entry in log if "eval_cider" in entry]
+    kept = json.loads((out / "model" / "captionbox.json").read_text())
+    # Never worse than the start, which is scored first.
+    assert kept["metrics"]["shapes/val"]["cider"] == pytest.approx(max(ciders))
+    assert "training.scst" in kept["source"]
+
+
+def test_wrong_start_is_one_clear_line(
+    shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = ["--model", "nobody", "--data", str(shapes), "--out", str(tmp_path / "run")]
+    assert scst_command(arguments) == 2
+    assert "no model 'nobody'" in caplog.text
+
+
+def test_shapes_are_what_the_tests_think(shapes: Path) -> None:
+    assert len(load_split(shapes, "train")) == 12
