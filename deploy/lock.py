@@ -4,7 +4,8 @@
 
 `requirements-serve.lock` is what a Bento and its container hold, `requirements.lock` adds
 training (`make serve`), `requirements-dev.lock` adds tests and linters (`make test`). Each is the
-`pip freeze` of a fresh virtual environment.
+`pip freeze` of a fresh virtual environment. Run it where torch is the CPU build, so that no CUDA
+package is locked.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def freeze(python: Path) -> list[str]:
     return [
         re.sub(r"\+[\w.]+$", "", line)
         for line in done.stdout.splitlines()
-        if line and not _SKIPPED.match(line) and not line.startswith("nvidia-c")
+        if line and not _SKIPPED.match(line)
     ]
 
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-COLOURS = {"red": (220, 30, 30), "green": (30, 170, 60), "blue": (40, 60, 220), "gold": (240, 200, 40)}
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 170, 60),
+    "blue": (40, 60, 220),
+    "gold": (240, 200, 40),
+}
 SHAPES = ("square", "ring", "bar", "cross")
 NAMES = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
 """Sixteen pictures, each with a caption of its own."""

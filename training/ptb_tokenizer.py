@@ -15,8 +15,8 @@ in upper case only, so lower-cased brackets stay as "-lrb-"; and whether the ful
 letter ("… reads K.") is kept depends on the first word of the next caption.
 
 Known differences: letters that Unicode gained after 2012 or so are kept (CoreNLP drops them), a
-soft hyphen inside an address goes, a capital sigma ends differently next to "ª", and of several ways
-to end a malformed web address the longest is not always found.
+soft hyphen inside an address goes, a capital sigma ends differently next to "ª", and of several
+ways to end a malformed web address the longest is not always found.
 """
 
 from __future__ import annotations
@@ -106,6 +106,8 @@ _PART = f"(?:[dDoOlL]{_APOS_LIKE}{_X})?{_X}+"
 _COMPOUND = f"{_PART}(?:[-_]{_PART})*"
 _HYPHENATED = rf"[A-Za-z0-9][A-Za-z0-9.,\u00ad]*(?:-(?:{_ACRONYM}|[A-Za-z0-9\u00ad]+))+"
 
+_FIRM = "[A-Z]+(?:(?:&(?i:amp;)|[+&])[A-Z]+)+"  # "AT&T"
+
 # Abbreviations keep their full stop. Those of the first group lose to a longer word ("St.Ives").
 _TITLES = """adj adm adv alex assoc asst atty ave brig capt cf cie cmdr col cpl dept det dr drs
     elec ens ft gen gov govs hon insp invt jos lieut lt maj messrs mlle mme mr mrs ms msgr mt natl
@@ -182,7 +184,7 @@ def _upper_too(words: Sequence[str]) -> str:
 _NAME = "[A-Za-z][A-Za-z0-9:.-]*"
 _TAG = (
     rf"<(?:[!?][A-Za-z-][^>\n]*|/?{_NAME}(?: +(?:{_NAME} *= *(?:'[^'\n]*'|\"[^\"\n]*\"|{_NAME})"
-    rf"|{_NAME}))* */?)>"
+    rf"|{_NAME}))* */? *)>"
 )
 _URL_INSIDE, _URL_LAST = r"[^ \t\n\"<>|(){}]", r"[^ \t\n\"<>|.!?(){},-]"
 _URL_PATH = rf"(?:/[^ \t\n\"<>|()]+{_URL_LAST})?"
@@ -234,7 +236,7 @@ _RULES = (
     _rule(f"(?P<t>{_WORD})"),
     _rule(
         f"(?P<t>{_APOS}(?i:n){_APOS}?|[lLdDjJ]{_APOS}|(?i:dunkin|somethin|ol){_APOS}"
-        f"|{_APOS}(?i:em|till?|cause)|{_APOS}[2-9]0[sS]|(?i:o{_APOS_LIKE}o)"
+        f"|{_APOS}(?i:em|till?|cause)|{_APOS}[2-9]0[sS]|(?i:o{_APOS_LIKE}o|cap{_APOS}n|c{_APOS}est)"
         r"|(?i:cont'd\.?|nor'easter|c'mon|e'er|s'mores|ev'ry|li'l|nat'l))",
         None,
         _APOS_LIKE_CHARS,
@@ -279,16 +281,17 @@ _RULES = (
     ),
     _rule(rf"(?P<t>(?:(?i:{_any(_TITLES)})|[Mm][ft]g)\.)", None, "."),
     _rule(rf"(?P<t>(?i:{_any(_BEFORE_NUMBER)})\.){_SPACE_OR_END}?{_D}", None, "."),
-    _rule(rf"(?P<t>(?:{_WORD}|{_COMPOUND}|{_HYPHENATED})\.)[,;:\u3001]", None, "."),
+    _rule(rf"(?P<t>(?:{_WORD}|{_COMPOUND}|{_HYPHENATED}|{_FIRM})\.)[,;:\u3001]", None, "."),
     # Compounds: "black-and-white", "U.S.-born", "12th", "and/or", "AT&T", "C++".
     _rule(f"(?P<t>{_HYPHENATED})", None, "-"),
     _rule(f"(?P<t>{_COMPOUND})"),
+    _rule("(?P<t>(?i:anti|pro)-)", None, "-"),  # "pro- and anti-…"; other prefixes lose it
     _rule(
         r"(?P<t>[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2})",
         None,
         "/",
     ),
-    _rule("(?P<t>[A-Z]+(?:(?:&(?i:amp;)|[+&])[A-Z]+)+)", _plain_ampersand, "+&"),
+    _rule(f"(?P<t>{_FIRM})", _plain_ampersand, "+&"),
     _rule(r"(?P<t>[cC]\+\+|[cCfF]#)", None, "+#"),
     # File names.
     _rule(
