@@ -1,0 +1,91 @@
+"""The two BentoML services: `Captioner`, the gateway, and `Engine`, batched inference."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import bentoml
+
+from models.metadata import BrokenModelError
+from models.store import ModelNotFoundError
+from serving.app import create_app
+from serving.body_limit import BodyLimitMiddleware
+from serving.engine import BatchCaptioner
+from serving.engine_client import EngineClient
+from serving.engine_messages import EngineAnswer, EngineRequest
+from serving.framework import (
+    RUNNER_CONNECTION,
+    ProblemService,
+    give_up,
+    prepare_deployment,
+    settings_or_exit,
+    tame,
+)
+from serving.gateway import Gateway
+
+tame()
+settings = settings_or_exit()
+app = create_app(settings)
+
+
+@bentoml.service(
+    name="captionbox-engine",
+    workers=settings.engine_workers,
+    traffic={"timeout": settings.timeout_s},
+    runner_connection=RUNNER_CONNECTION,
+    # The gateway's log tells every request already.
+    logging={"access": {"enabled": False}},
+)
+class Engine:
+    """Captions batches of decoded pictures. Takes connections once it has captioned one."""
+
+    def __init__(self) -> None:
+        try:
+            self._captioner = BatchCaptioner(settings.models, settings.engine_threads)
+        except (BrokenModelError, ModelNotFoundError) as error:
+            give_up(error)
+
+    @bentoml.api(
+        batchable=True,
+        max_batch_size=settings.max_batch_size,
+        max_latency_ms=settings.max_latency_ms,
+    )
+    def caption(self, requests: list[EngineRequest]) -> list[EngineAnswer]:
+        """Caption requests of any mixture of models and options, in order."""
+        return self._captioner.caption(requests)
+
+
+@bentoml.service(
+    name="captionbox",
+    service_class=ProblemService,
+    traffic={"timeout": settings.timeout_s, "max_concurrency": settings.max_concurrency},
+    # Our own `__is_ready__` asks the engine, and takes a refused connection for an answer.
+    runner_probe={"enabled": False},
+)
+@bentoml.asgi_app(app, path="/")
+class Captioner:
+    """Takes pictures over HTTP and answers with captions."""
+
+    engine = bentoml.depends(Engine)
+
+    def __init__(self) -> None:
+        self._gateway = Gateway(settings, EngineClient(self.engine))
+        app.state.gateway = self._gateway
+
+    @bentoml.on_deployment
+    @staticmethod
+    def prepare() -> None:
+        """Run once before any worker starts."""
+        prepare_deployment(settings)
+
+    async def __is_ready__(self) -> bool:
+        return await self._gateway.ready()
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Run when the worker ends."""
+        await self._gateway.close()
+
+
+# To a type checker the class is still a class; in truth it is a service now.
+cast(Any, Captioner).add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)

@@ -1,0 +1,1 @@
+"""The HTTP side of Captionbox. Uses `models` for types and specs only; never imports torch."""

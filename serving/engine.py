@@ -1,0 +1,96 @@
+"""The engine's work: caption a batch of requests that may differ in model and options.
+
+An exception in a batched BentoML method fails every request of the batch, so errors are returned as
+values, each to the request it belongs to.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.catalogue import load_captioner
+from models.interface import Captioner, CaptionOptions, UnsupportedOptionError
+from models.metadata import BrokenModelError
+from serving import metrics
+from serving.engine_messages import EngineAnswer, EngineRequest, unpack
+from serving.served_models import ServedModels
+
+logger = logging.getLogger(__name__)
+
+_Group = tuple[str, CaptionOptions]
+
+
+class BatchCaptioner:
+    """Loaded models and how a batch goes through them. One thread at a time.
+
+    Loads and warms up at once: when the constructor returns, every model has captioned a picture.
+
+    Args:
+        tags: models to load, names or `name:version`.
+        threads: CPU threads to compute with.
+
+    Raises:
+        models.store.ModelNotFoundError: a model is not in the store.
+        models.metadata.BrokenModelError: a model is damaged.
+    """
+
+    def __init__(self, tags: Sequence[str], threads: int) -> None:
+        # Read by torch's OpenMP when `models.catalogue` imports it, which happens below.
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        self._captioners: dict[str, Captioner] = {}
+        for model in ServedModels(tags).all():
+            started = time.monotonic()
+            try:
+                captioner = load_captioner(model.path)
+            except BrokenModelError as error:
+                raise BrokenModelError(f"the model {model.tag}: {error}") from error
+            spec = captioner.preprocess
+            captioner.caption(np.zeros((1, 3, spec.height, spec.width), np.uint8), CaptionOptions())
+            self._captioners[model.name] = captioner
+            logger.info("%s loaded and warmed up in %.1f s", model.tag, time.monotonic() - started)
+
+    def caption(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        """Caption requests; the answers are in the same order, errors included."""
+        groups: defaultdict[_Group, list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):
+            groups[request.model, request.options].append(index)
+        answers: dict[int, EngineAnswer] = {}
+        for indices in groups.values():
+            group = [requests[index] for index in indices]
+            answers.update(zip(indices, self._caption_group(group), strict=True))
+        return [answers[index] for index in range(len(requests))]
+
+    def _caption_group(self, group: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        """Caption requests of one model with the same options."""
+        try:
+            return self._infer(group)
+        except UnsupportedOptionError as error:
+            refusal = EngineAnswer(error="unsupported-option", detail=str(error))
+            return [refusal] * len(group)
+        except Exception:
+            if len(group) > 1:
+                # One request's bad luck is not to be everyone's.
+                logger.warning("a batch of %d failed; one by one now", len(group), exc_info=True)
+                return [self._caption_group([request])[0] for request in group]
+            logger.exception("captioning failed")
+            return [EngineAnswer(error="failed")]
+
+    def _infer(self, group: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        name, options = group[0].model, group[0].options
+        captioner = self._captioners[name]
+        pixels = unpack([request.pixels for request in group], captioner.preprocess)
+        started = time.monotonic()
+        captions = captioner.caption(pixels, options)
+        seconds = time.monotonic() - started
+        metrics.images_per_batch().labels(name).observe(len(group))
+        metrics.inference_seconds().labels(name).observe(seconds)
+        metrics.captioned().labels(name).inc(len(group))
+        return [
+            EngineAnswer(captions=list(found), inference_ms=seconds * 1000) for found in captions
+        ]

@@ -1,0 +1,111 @@
+"""Where we hook into BentoML beyond its decorators. Every assumption about its insides is here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import bentoml
+from _bentoml_sdk import Service  # type: ignore[import-untyped]
+from bentoml._internal.utils import circus
+
+from models.metadata import BrokenModelError
+from models.store import ModelNotFoundError
+from serving.known_paths import KnownPathsMiddleware
+from serving.problem_middleware import ProblemMiddleware
+from serving.served_models import ServedModels
+from serving.settings import PREFIX, Settings, SettingsError, load_settings
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
+"""How long the gateway keeps its connections to the engine: for good.
+
+By default BentoML makes a new session every 100 requests or 300 seconds and closes the old one
+under the requests that are still running on it.
+"""
+
+SWAGGER_UI = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
+"""Swagger UI's files, which come with BentoML."""
+
+_VENDOR_ROUTES = {"index", "openapi-spec", "static_content", "assets"}
+"""BentoML's own pages: the index loads a third party's tracker, and the document is not ours."""
+
+
+class ProblemService(Service[T]):
+    """A BentoML service whose every error answer is problem+json, and whose pages are our own.
+
+    BentoML puts a service's own middlewares inside its timeout and concurrency limits, so 504 and
+    429 would pass them by. Wrapping the finished application covers everything.
+    """
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        """Return the ASGI application."""
+        app = super().to_asgi(is_main)
+        routes = app.router.routes
+        routes[:] = [route for route in routes if route.name not in _VENDOR_ROUTES]
+        return ProblemMiddleware(KnownPathsMiddleware(app))
+
+
+def settings_or_exit() -> Settings:
+    """Return the settings; end the process with one line on standard error if they are wrong."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise SystemExit(f"captionbox: {error}") from None
+
+
+def prepare_deployment(settings: Settings) -> None:
+    """Get ready to serve; runs once, in the parent of all worker processes.
+
+    Fixes the models' versions for every process that follows: a worker that is restarted after
+    someone has registered a newer version must not serve that one next to workers with the old.
+    """
+    try:
+        tags = ServedModels(settings.models).tags()
+    except (ModelNotFoundError, BrokenModelError) as error:
+        raise SystemExit(f"captionbox: {error}") from None
+    os.environ[PREFIX + "MODELS"] = ",".join(tags)
+    # In a container BentoML ends the whole server when a worker dies, and with it every request.
+    os.environ.pop("BENTOML_CONTAINERIZED", None)
+
+
+def give_up(error: Exception) -> NoReturn:
+    """End the whole server with one line in the log: starting this worker again would not help.
+
+    BentoML restarts a worker that fails to start, for ever.
+    """
+    if bentoml.server_context.worker_index is None:
+        raise error  # not in a worker process: a test, or a build
+    logger.error("captionbox: %s", error)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)
+
+
+def tame() -> None:
+    """Set what BentoML leaves to the environment; first of all, in every process.
+
+    It reports usage to its makers unless told not to, and shows no log below WARNING but its own.
+    Progress bars have no place in a server's log.
+    """
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for name in ("models", "serving"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    _notice_dead_workers_soon()
+
+
+def _notice_dead_workers_soon() -> None:
+    """Have the parent process look for dead workers every second; BentoML has it look every ten.
+
+    There is no setting for it. If a later BentoML is built otherwise, its own pace stays.
+    """
+    make_arbiter = getattr(circus, "create_standalone_arbiter", None)
+    if make_arbiter is not None and not isinstance(make_arbiter, partial):
+        circus.create_standalone_arbiter = partial(make_arbiter, check_delay=1.0)

@@ -1,0 +1,45 @@
+"""ASGI middleware that answers 404 for addresses that no route has, before anything counts them.
+
+BentoML's metrics have a label for the path of every request that reaches them: without this, anyone
+who asks for random addresses makes the metrics grow without end.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+
+from serving.problems import Problem, render
+
+logger = logging.getLogger(__name__)
+
+
+class KnownPathsMiddleware:
+    """Let a request through if some route has its path, whatever its method.
+
+    Args:
+        app: the application; its routes are asked.
+    """
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    def __getattr__(self, name: str) -> Any:
+        # The framework and its test client look at the application's own attributes.
+        return getattr(self.app, name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and not self._is_known(scope):
+            logger.info("no route: %s %s", scope["method"], quote(scope["path"][:200]))
+            await render(Problem("not-found"), scope)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in self.app.routes)

@@ -1,0 +1,97 @@
+"""Answers of the HTTP interface, field by field. The OpenAPI document is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.interface import Caption
+from serving.images import ImageInfo
+
+MAX_ID_LENGTH = 200
+
+
+class ModelInfo(BaseModel):
+    """Which model wrote the captions."""
+
+    name: Annotated[str, Field(description="Name it is served under.", examples=["compact"])]
+    version: Annotated[str, Field(description="Version in the model store.", examples=["1.0.0"])]
+    method: Annotated[str, Field(description="Kind of captioner.", examples=["compact"])]
+
+
+class Timing(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    decode: Annotated[
+        float, Field(ge=0, description="Decoding and resizing the picture.", examples=[9.1])
+    ]
+    queue: Annotated[
+        float,
+        Field(ge=0, description="Waiting for a batch, and transport.", examples=[4.2]),
+    ]
+    inference: Annotated[
+        float,
+        Field(ge=0, description="Captioning the batch the picture was in.", examples=[61.0]),
+    ]
+
+
+class CaptionResponse(BaseModel):
+    """Captions of one picture."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "captions": [
+                    {"text": "A dog runs on the grass.", "confidence": 0.52, "log_prob": -4.6}
+                ],
+                "model": {"name": "compact", "version": "1.0.0", "method": "compact"},
+                "image": {"width": 1024, "height": 768, "format": "JPEG"},
+                "id": "holiday-17",
+                "timing_ms": {"decode": 9.1, "queue": 4.2, "inference": 61.0},
+            }
+        }
+    )
+
+    captions: Annotated[
+        list[Caption],
+        Field(
+            description="Best first. `confidence` is exp(mean log-probability of the tokens), "
+            "0..1: comparable between captions of one model, not the chance that one is right."
+        ),
+    ]
+    model: ModelInfo
+    image: ImageInfo
+    id: Annotated[
+        str,
+        Field(description="The request's `id` field, or its `X-Request-ID` where none was given."),
+    ]
+    timing_ms: Timing
+
+
+class InputSize(BaseModel):
+    """Size that pictures are brought to."""
+
+    height: int
+    width: int
+
+
+class ServedModel(BaseModel):
+    """A served model: the fields of OpenAI's model object, and ours."""
+
+    id: Annotated[str, Field(description="Name to ask for it by.", examples=["compact"])]
+    object: Literal["model"] = "model"
+    created: Annotated[int, Field(description="When its files were made, Unix seconds.")]
+    owned_by: str = "captionbox"
+    version: Annotated[str, Field(description="Version in the model store.")]
+    method: Annotated[str, Field(description="Kind of captioner.")]
+    default: Annotated[bool, Field(description="Used when a request names no model.")]
+    parameters: Annotated[int, Field(description="Number of weights.")]
+    input: InputSize
+
+
+class ModelsResponse(BaseModel):
+    """Served models, the default first, in OpenAI's list format."""
+
+    object: Literal["list"] = "list"
+    data: list[ServedModel]

@@ -1,0 +1,186 @@
+"""Settings from the environment, prefix `CAPTIONBOX_`. Every field here is honoured by the service.
+
+The README lists the fields, their defaults and descriptions; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from serving.cores import available_cores
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "CAPTIONBOX_"
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+class SettingsError(ValueError):
+    """The environment holds a value that no setting allows. The message is one line for people."""
+
+
+class Settings(BaseSettings):
+    """What can be set from outside. Sizes in MiB, times as the names say."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    models: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Models to serve, separated by commas; the first is the default. Each is a "
+            "name in the BentoML model store, or `name:version`.",
+            examples=["compact"],
+        ),
+    ] = ("compact",)
+    max_upload_mb: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1024,
+            description="Largest request body in MiB; a larger one is refused with 413.",
+        ),
+    ] = 20
+    max_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000_000,
+            description="Most pixels (width x height) a picture may have; checked before it is "
+            "decoded. `50e6` may be written for 50 million.",
+        ),
+    ] = 50_000_000
+    max_batch_size: Annotated[
+        int,
+        Field(ge=2, le=1024, description="Most pictures the engine captions in one batch."),
+    ] = 16
+    max_latency_ms: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3_600_000,
+            description="A request whose answer is expected to take longer than this, waiting "
+            "included, is refused with 503.",
+        ),
+    ] = 10_000
+    max_concurrency: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Most requests in progress at once; the next one is refused with 429.",
+        ),
+    ] = 64
+    timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds after which a request that has had no answer gets a 504.",
+        ),
+    ] = 60
+    engine_workers: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="Engine processes; each holds its own copy of the models.",
+        ),
+    ] = 1
+    threads: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1024,
+            description="CPU threads of one engine process; by default the cores are shared out "
+            "among the engine processes.",
+        ),
+    ] = None
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split_models(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("models")
+    @classmethod
+    def _models_are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [model.split(":")[0] for model in value]
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a model: a-z, 0-9, `-`, `_`, `.`")
+        if not names:
+            raise ValueError("name at least one model")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the model {name!r} is named more than once")
+        return value
+
+    @field_validator("max_pixels", mode="before")
+    @classmethod
+    def _read_exponent(cls, value: Any) -> Any:
+        # Pydantic reads "50000000" and "5e7" as floats but only the former as an int.
+        if isinstance(value, str):
+            try:
+                number = float(value)
+            except ValueError:
+                return value
+            return int(number) if number.is_integer() else value
+        return value
+
+    @cached_property
+    def model_names(self) -> tuple[str, ...]:
+        """Names of the served models, without versions."""
+        return tuple(model.split(":")[0] for model in self.models)
+
+    @cached_property
+    def max_upload_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return int(self.max_upload_mb * 1024 * 1024)
+
+    @cached_property
+    def engine_threads(self) -> int:
+        """CPU threads of one engine process."""
+        return self.threads or max(1, available_cores() // self.engine_workers)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a value is not allowed; names the variable, its limit and what it got.
+    """
+    for message in _unknown_names():
+        logger.warning(message)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(error))) from None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "the settings"
+        reason = item["msg"].removeprefix("Value error, ")
+        yield f"{name}: {reason[:1].lower()}{reason[1:]}, got {os.environ.get(name, '')!r}"
+
+
+def _unknown_names() -> Iterator[str]:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{name} is not a setting of the service and has no effect{hint}"

@@ -1,0 +1,73 @@
+"""Fixtures for every test: a tiny trained model and real servers that serve it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.drawings import make_tiny_model
+from tests.server import Server, install
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model directory whose captioner knows the pictures of `tests.drawings`."""
+    directory = tmp_path_factory.mktemp("model") / "compact"
+    make_tiny_model(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def bentoml_home(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a BENTOML_HOME whose store holds `compact:test`."""
+    home = tmp_path_factory.mktemp("bentoml")
+    install(home, tiny_model)
+    return home
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Return a function that starts a server; all are stopped at the end of the session."""
+    servers: list[Server] = []
+    logs = tmp_path_factory.mktemp("logs")
+
+    def start(
+        home: Path, *, what: str = "service:Captioner", cwd: Path | None = None, **settings: str
+    ) -> Server:
+        log = logs / f"server-{len(servers)}.log"
+        server = Server(home, log, what=what, settings=settings)
+        if cwd is not None:
+            server.cwd = cwd
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(bentoml_home: Path, start_server: Callable[..., Server]) -> Server:
+    """Return a server of the tiny `compact` with default settings."""
+    return start_server(bentoml_home)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """Return an HTTP client of `server`."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the server's log beside a test that failed with it."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(found, Server):
+        report.sections.append(("server log", found.tail()))
+    return report
