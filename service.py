@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any, cast
 
 import bentoml
 
+from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
 from serving.app import create_app
@@ -13,6 +16,7 @@ from serving.body_limit import BodyLimitMiddleware
 from serving.engine import BatchCaptioner
 from serving.engine_client import EngineClient
 from serving.engine_messages import EngineAnswer, EngineRequest
+from serving.forms import CaptionForm
 from serving.framework import (
     RUNNER_CONNECTION,
     ProblemService,
@@ -22,6 +26,7 @@ from serving.framework import (
     tame,
 )
 from serving.gateway import Gateway
+from serving.schemas import CaptionInput, CaptionResponse
 
 tame()
 settings = settings_or_exit()
@@ -71,6 +76,22 @@ class Captioner:
     def __init__(self) -> None:
         self._gateway = Gateway(settings, EngineClient(self.engine))
         app.state.gateway = self._gateway
+
+    @bentoml.api(route="/caption", input_spec=CaptionInput)
+    async def caption(self, image: Path, **parameters: Any) -> CaptionResponse:
+        """Caption one picture.
+
+        Declares the API to BentoML and its clients. Over HTTP the same address is answered by the
+        mounted application, whose parser is strict where the framework's is not.
+        """
+        model, request_id = parameters.pop("model", None), parameters.pop("id", None)
+        form = CaptionForm(
+            await asyncio.to_thread(image.read_bytes),
+            CaptionOptions(**parameters),
+            model,
+            request_id,
+        )
+        return await self._gateway.caption(form, request_id or "")
 
     @bentoml.on_deployment
     @staticmethod

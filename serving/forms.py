@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -51,7 +52,7 @@ async def read_caption_form(request: Request) -> CaptionForm:
     except HTTPException as error:
         raise Problem("malformed-request", f"The form cannot be read: {error.detail}") from None
     try:
-        return await _check(form)
+        return await _check(form, quoted=_is_bentoml_client(request))
     finally:
         await form.close()
 
@@ -67,11 +68,26 @@ def _require_multipart(request: Request) -> None:
         )
 
 
-async def _check(form: FormData) -> CaptionForm:
+def _is_bentoml_client(request: Request) -> bool:
+    """Whether BentoML's own client asks: it sends every field as JSON, texts in quotes."""
+    return request.headers.get("user-agent", "").startswith("BentoML HTTP Client/")
+
+
+def _unquoted(value: str) -> str:
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return value
+    return decoded if isinstance(decoded, str) else value
+
+
+async def _check(form: FormData, quoted: bool) -> CaptionForm:
     errors = list(_field_errors(form))
     if errors:
         raise invalid_fields(errors)
     texts = {name: str(value) for name, value in form.items() if name != IMAGE_FIELD}
+    if quoted:
+        texts = {name: _unquoted(text) for name, text in texts.items() if text != "null"}
     try:
         options = CaptionOptions.model_validate(
             {name: text for name, text in texts.items() if name in OPTION_FIELDS}

@@ -43,13 +43,22 @@ class ProblemService(Service[T]):
 
     BentoML puts a service's own middlewares inside its timeout and concurrency limits, so 504 and
     429 would pass them by. Wrapping the finished application covers everything.
+
+    Where the mounted application has a route of the same path as an `@bentoml.api` method, the
+    mounted one answers: the method then declares the API, in `/schema.json` and to BentoML's
+    clients, and is called in process.
     """
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """Return the ASGI application."""
         app = super().to_asgi(is_main)
         routes = app.router.routes
-        routes[:] = [route for route in routes if route.name not in _VENDOR_ROUTES]
+        ours = {route.path for mounted, *_ in self.mount_apps for route in mounted.routes}
+        routes[:] = [
+            route
+            for route in routes
+            if route.name not in _VENDOR_ROUTES and getattr(route, "path", None) not in ours
+        ]
         return ProblemMiddleware(KnownPathsMiddleware(app))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
+from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.interface import Caption
+from models.interface import Caption, CaptionOptions
 from serving.images import ImageInfo
 
 MAX_ID_LENGTH = 200
@@ -67,6 +69,14 @@ class CaptionResponse(BaseModel):
         Field(description="The request's `id` field, or its `X-Request-ID` where none was given."),
     ]
     timing_ms: Timing
+
+
+class CaptionInput(CaptionOptions):
+    """What `POST /caption` takes, for BentoML's schema and its clients."""
+
+    image: Annotated[Path, ContentType("image/*"), Field(description="The picture's file.")]
+    model: Annotated[str | None, Field(description="A served model's name.")] = None
+    id: Annotated[str | None, Field(max_length=MAX_ID_LENGTH, description="Echoed.")] = None
 
 
 class InputSize(BaseModel):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import bentoml
 import httpx
 import pytest
 from PIL import Image
@@ -12,6 +14,18 @@ from PIL import Image
 from serving.schemas import CaptionResponse
 from tests.asking import PICTURE, caption, check
 from tests.drawings import NAMES, caption_of, draw, encode
+
+# --- BentoML's own client -------------------------------------------------------------------------
+
+
+def test_bentomls_client_knows_the_api(client: httpx.Client, tmp_path: Path) -> None:
+    path = tmp_path / "ring.png"
+    path.write_bytes(PICTURE)
+    with bentoml.SyncHTTPClient(str(client.base_url)) as bento:
+        answer = bento.caption(image=path, num_beams=2, id="7", model="compact", prompt=None)
+    assert answer["captions"][0]["text"] == caption_of("red ring")
+    assert answer["id"] == "7"
+
 
 # --- captions ------------------------------------------------------------------------------------
 
