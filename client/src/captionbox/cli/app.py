@@ -1,0 +1,48 @@
+"""The `captionbox` command: its subcommands and its entry point."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from captionbox.cli.alt import alt
+from captionbox.cli.caption import caption
+from captionbox.cli.check import check
+from captionbox.cli.match import match
+from captionbox.cli.models import models
+from captionbox.cli.xmp import xmp
+from captionbox.version import __version__
+
+app = typer.Typer(
+    name="captionbox",
+    help="Caption images with a Captionbox server.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for command in (caption, alt, xmp, match, models, check):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version, and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command."""
+    app()

@@ -1,0 +1,76 @@
+"""Exit codes, and whose fault an error is: the image's, the request's or the server's."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum, auto
+
+from captionbox.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    CaptionboxError,
+    ImageInputError,
+)
+
+
+class ExitCode(IntEnum):
+    """What the command ends with. The README's table says the same."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNAVAILABLE = 4
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+class Fault(Enum):
+    """Whose fault an error is, and so what becomes of the other images."""
+
+    IMAGE = auto()
+    """This image never works: recorded, the others go on."""
+    REQUEST = auto()
+    """Every image would meet the same: the run stops."""
+    SERVER_GONE = auto()
+    """Nobody is there: the run stops, to be taken up later."""
+    SERVER_ILL = auto()
+    """May work later: not recorded, so that the next run asks again."""
+
+
+_ABOUT_IMAGE = frozenset({400, 413, 415, 422})
+_REQUEST_KINDS = frozenset({"unsupported-option", "unsupported-media-type"})
+_IMAGE_FIELDS = frozenset({"image", "images", "url"})
+
+
+def fault_of(error: CaptionboxError) -> Fault:
+    """Return whose fault `error` is."""
+    if isinstance(error, ImageInputError):
+        return Fault.IMAGE
+    if isinstance(error, APITimeoutError):
+        return Fault.SERVER_ILL
+    if isinstance(error, APIConnectionError):
+        return Fault.SERVER_GONE
+    if isinstance(error, APIStatusError):
+        if error.transient:
+            return Fault.SERVER_ILL
+        if error.status in _ABOUT_IMAGE and not _is_about_options(error):
+            return Fault.IMAGE
+    return Fault.REQUEST
+
+
+def _is_about_options(error: APIStatusError) -> bool:
+    if error.problem.kind in _REQUEST_KINDS:
+        return True
+    return bool(error.errors) and not any(item.field in _IMAGE_FIELDS for item in error.errors)
+
+
+def exit_code(error: CaptionboxError) -> ExitCode:
+    """Return the code for a command that ends in `error`."""
+    return {
+        Fault.IMAGE: ExitCode.SOME_FAILED,
+        Fault.REQUEST: ExitCode.REFUSED,
+        Fault.SERVER_GONE: ExitCode.UNAVAILABLE,
+        Fault.SERVER_ILL: ExitCode.UNAVAILABLE,
+    }[fault_of(error)]

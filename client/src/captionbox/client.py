@@ -1,0 +1,220 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from captionbox import batches, calls
+from captionbox.calls import Call
+from captionbox.errors import CaptionboxError
+from captionbox.exchange import Tries, VersionWatch
+from captionbox.images import ImageInput, Link, Upload, load
+from captionbox.options import CaptionOptions, given
+from captionbox.outcomes import Outcome
+from captionbox.results import CaptionResult, MatchResult, ModelInfo
+from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, resolve
+from captionbox.windows import check_concurrency, map_window
+
+T = TypeVar("T")
+ImageT = TypeVar("ImageT", bound=ImageInput)
+
+
+class Captionbox:
+    """Asks a Captionbox server. Safe to share between threads; close it, or use it with `with`.
+
+    Args:
+        base_url: where the server is; by default `CAPTIONBOX_BASE_URL`, otherwise
+            `http://localhost:3000`. A path in front of the server's routes is kept.
+        api_key: key for a server that wants one; by default `CAPTIONBOX_API_KEY`.
+        timeout: seconds that one try may wait for the server; None for no limit.
+        max_retries: further tries after a failed connection, a 429 or a 503; 0 for none.
+        transport: httpx transport to send with: for tests, Unix sockets, certificates of your own.
+
+    Raises:
+        ValueError: an argument or its environment variable makes no sense.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._settings = resolve(base_url, api_key, timeout, max_retries)
+        self._versions, self._batch_route = VersionWatch(), batches.BatchRoute()
+        self._http = httpx.Client(
+            base_url=self._settings.base_url,
+            headers=self._settings.headers(),
+            timeout=self._settings.limits(),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            transport=transport,
+        )
+
+    def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
+        """Caption one image.
+
+        Args:
+            image: a path, the file's bytes, a binary file object, a Pillow image, an http(s) URL
+                that the server fetches (if its owner allows that), or a data: URL.
+            **options: see `CaptionOptions` for each option and its limits.
+
+        Raises:
+            ImageInputError: the image cannot be read on this side.
+            UnsupportedMediaTypeError: it is not a picture of a format that the server reads.
+            UnprocessableContentError: it is damaged, or an option is refused.
+            CaptionboxError: anything else that can go wrong; see `captionbox.errors`.
+            TypeError: there is no option of that name, or `image` is of another type.
+        """
+        given(options)
+        return self._send(calls.caption_call(load(image), options))
+
+    def caption_batch(
+        self, images: Sequence[ImageT], **options: Unpack[CaptionOptions]
+    ) -> list[Outcome[ImageT]]:
+        """Caption a list of images with as few requests as may be, all with the same options.
+
+        Up to 32 images share a request; longer lists take several. All images are held in memory:
+        for more than a few hundred use `caption_many`. A server without `/caption_batch` is asked
+        image by image.
+
+        Returns:
+            One outcome an image, in order. Failures are values: one bad image, or one failed
+            request, never loses the answers to the others.
+
+        Raises:
+            TypeError: as `caption`.
+        """
+        given(options)
+        loaded = [_load_or_error(image) for image in images]
+        answers = self._carry_out(batches.plan(loaded, options, self._batch_route))
+        return batches.outcomes(images, answers)
+
+    def caption_many(
+        self,
+        images: Iterable[ImageT],
+        *,
+        concurrency: int = 8,
+        ordered: bool = True,
+        **options: Unpack[CaptionOptions],
+    ) -> Generator[Outcome[ImageT], None, None]:
+        """Caption any number of images, several at a time, all with the same options.
+
+        Holds at most `2 * concurrency` images: the next one is pulled from `images` only when a
+        result has been taken. So `images` may be endless, and who takes slowly is not overrun.
+
+        Args:
+            images: pulled in the calling thread.
+            concurrency: how many requests are in progress at once, 1 or more.
+            ordered: yield in the order of `images`; otherwise as they are completed.
+            **options: see `CaptionOptions`.
+
+        Yields:
+            One outcome an image. Failures are values and end nothing.
+
+        Raises:
+            TypeError: as `caption`.
+            ValueError: `concurrency` is below 1.
+        """
+        given(options)
+        check_concurrency(concurrency)
+
+        def work(index: int, image: ImageT) -> Outcome[ImageT]:
+            try:
+                return Outcome(index, image, result=self.caption(image, **options))
+            except CaptionboxError as error:
+                return Outcome(index, image, error=error)
+
+        return map_window(work, images, concurrency, ordered)
+
+    def match(
+        self, image: ImageInput, texts: Sequence[str], *, model: str | None = None
+    ) -> MatchResult:
+        """Rank texts by how well they fit an image.
+
+        Args:
+            image: as `caption`, but no http(s) URL.
+            texts: 1 to 32.
+            model: name of a served matcher; the server's own by default.
+
+        Raises:
+            NotFoundError: the server has no matcher.
+            ValueError: there are no texts.
+            CaptionboxError: as `caption`.
+        """
+        return self._send(calls.match_call(load(image), texts, model))
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models that the server offers, the default first."""
+        return self._send(calls.models_call())
+
+    def server_version(self) -> str | None:
+        """Return the server's version, or None where it does not tell."""
+        version = self._send(calls.version_call())
+        self._versions.see(version)
+        return version
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where the server is; without a name and password that were given with it."""
+        return self._settings.shown_url()
+
+    def __repr__(self) -> str:
+        return f"Captionbox({self.base_url!r})"
+
+    def _send(self, call: Call[T]) -> T:
+        request = call.build_with(self._http.build_request)
+        tries = Tries(self._settings, self._versions)
+        while True:
+            try:
+                response = self._http.send(request)
+            except httpx.RequestError as error:
+                pause = tries.failed(error)
+            else:
+                answer = tries.answered(response)
+                if answer is None:
+                    return call.read(response)
+                pause = answer
+            time.sleep(pause)
+
+    def _carry_out(self, plan: batches.Plan) -> dict[int, batches.Answer]:
+        reply: Any = None
+        while True:
+            try:
+                call = plan.send(reply)
+            except StopIteration as stop:
+                answers: dict[int, batches.Answer] = stop.value
+                return answers
+            try:
+                reply = self._send(call)
+            except CaptionboxError as error:
+                reply = error
+
+
+def _load_or_error(image: ImageInput) -> Upload | Link | CaptionboxError:
+    try:
+        return load(image)
+    except CaptionboxError as error:
+        return error

@@ -1,0 +1,171 @@
+"""The client and the command against `bentoml serve` with the tiny model."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from captionbox import (
+    Captionbox,
+    NotFoundError,
+    UnprocessableContentError,
+    UnsupportedMediaTypeError,
+    __version__,
+)
+
+from tests.client.test_readme import has_route
+from tests.drawings import NAMES, caption_of, draw, encode
+from tests.server import Server
+
+
+@pytest.fixture
+def sdk(server: Server) -> Iterator[Captionbox]:
+    with Captionbox(server.url) as client:
+        yield client
+
+
+def test_each_picture_gets_its_own_caption(sdk: Captionbox) -> None:
+    pictures = [encode(draw(name)) for name in NAMES]
+    outcomes = list(sdk.caption_many(pictures * 2, concurrency=16))
+    assert [one.unwrap().text for one in outcomes] == [caption_of(name) for name in NAMES] * 2
+
+
+def test_everything_the_server_tells(sdk: Captionbox) -> None:
+    result = sdk.caption(draw("red ring"), num_captions=2, num_beams=3, id="mine")
+    assert result.text == caption_of("red ring")
+    assert len(result.captions) == 2
+    assert 0 < result.confidence <= 1
+    assert result.captions[0].log_prob >= result.captions[1].log_prob
+    assert result.id == "mine"
+    assert (result.image.width, result.image.height, result.image.format) == (96, 96, "JPEG")
+    assert result.model.name == "compact"
+    assert result.timing_ms.inference > 0
+
+
+def test_batches(sdk: Captionbox) -> None:
+    images = [encode(draw(name)) for name in NAMES] + [b"nothing"]
+    outcomes = sdk.caption_batch(images)
+    assert [one.unwrap().text for one in outcomes[:-1]] == [caption_of(name) for name in NAMES]
+    assert isinstance(outcomes[-1].error, UnsupportedMediaTypeError)
+
+
+def test_refusals(sdk: Captionbox) -> None:
+    image = encode(draw("red ring"))
+    with pytest.raises(UnsupportedMediaTypeError) as caught:
+        sdk.caption(b"%PDF-1.4")
+    assert caught.value.type == "/problems/unsupported-image"
+    assert caught.value.request_id
+    with pytest.raises(UnprocessableContentError, match="truncated") as broken:
+        sdk.caption(image[: len(image) // 2])
+    assert broken.value.type == "/problems/broken-image"
+    with pytest.raises(UnprocessableContentError) as option:
+        sdk.caption(image, num_beams=99)
+    assert [one.field for one in option.value.errors] == ["num_beams"]
+    with pytest.raises(NotFoundError, match="compact"):
+        sdk.caption(image, model="nobody")
+
+
+def test_models_and_version(sdk: Captionbox) -> None:
+    assert [(one.id, one.default) for one in sdk.models()] == [("compact", True)]
+    assert sdk.server_version() == __version__
+
+
+def test_addresses(server: Server, sdk: Captionbox) -> None:
+    if not has_route(server.url, "/caption_url"):
+        pytest.skip("the server has no /caption_url yet")
+    from captionbox import CaptionboxError
+
+    # Servers fetch nothing unless their owner allows that.
+    with pytest.raises(CaptionboxError):
+        sdk.caption("http://127.0.0.1:9/a.jpg")
+
+
+def test_the_command(server: Server, tmp_path: Path, command_environment: dict[str, str]) -> None:
+    for name in NAMES:
+        (tmp_path / f"{name}.png").write_bytes(encode(draw(name)))
+    (tmp_path / "broken.jpg").write_bytes(encode(draw("red bar"), "JPEG")[:500])
+    command = ["captionbox", "caption", ".", "-f", "jsonl", "-o", "out", "--num-beams", "2"]
+    done = subprocess.run(
+        [*command, "--base-url", server.url],
+        cwd=tmp_path,
+        env=command_environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
+    captions = {one["source"]: one["caption"] for one in records if "caption" in one}
+    assert captions == {f"{name}.png": caption_of(name) for name in NAMES}
+    errors = {one["source"]: one["error"]["type"] for one in records if "error" in one}
+    assert errors == {"broken.jpg": "/problems/broken-image"}
+
+
+def test_wrong_options_stop_the_command(
+    server: Server, tmp_path: Path, command_environment: dict[str, str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode(draw("red bar")))
+    for option, value in (("--num-beams", "99"), ("--model", "nobody"), ("--prompt", "a photo")):
+        done = subprocess.run(
+            ["captionbox", "caption", "a.png", option, value, "--base-url", server.url],
+            cwd=tmp_path,
+            env=command_environment,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 3, (option, done.stdout, done.stderr)
+
+
+def captioned(server: Server) -> int:
+    """Return how many pictures the server has captioned."""
+    text = httpx.get(f"{server.url}/metrics").text
+    found = re.search(r"^captionbox_images_captioned_total\{.*\} ([\d.]+)$", text, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def test_a_thousand_images_killed_twice(
+    server: Server, tmp_path: Path, command_environment: dict[str, str]
+) -> None:
+    concurrency, folder, out = 8, tmp_path / "photos", tmp_path / "captions.jsonl"
+    folder.mkdir()
+    contents = {name: encode(draw(name)) for name in NAMES}
+    of = {f"{n:04}.png": NAMES[n % len(NAMES)] for n in range(1000)}
+    broken = {f"{n:04}.png" for n in range(50, 1000, 100)}
+    for file, name in of.items():
+        content = contents[name]
+        (folder / file).write_bytes(content[: len(content) // 2] if file in broken else content)
+    command = ["captionbox", "caption", "photos", "-f", "jsonl", "-o", out.name]
+    command += ["--concurrency", str(concurrency), "--base-url", server.url]
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, cwd=tmp_path, env=command_environment, stderr=subprocess.DEVNULL
+        )
+
+    before = captioned(server)
+    for enough in (200, 500):
+        process = start()
+        deadline = time.monotonic() + 120
+        while captioned(server) - before < enough and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+    assert start().wait(200) == 1
+
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    files = [Path(one["source"]).name for one in records]
+    assert sorted(files) == sorted(of)
+    captions = {Path(one["source"]).name: one["caption"] for one in records if "caption" in one}
+    assert captions == {file: caption_of(of[file]) for file in of if file not in broken}
+    errors = [one["error"]["type"] for one in records if "error" in one]
+    assert errors == ["/problems/broken-image"] * 10
+    # Each once, but for those on their way when the process was killed.
+    assert 990 <= captioned(server) - before <= 990 + 2 * concurrency
