@@ -7,49 +7,23 @@ is given in a file's place, ignores unknown fields, and answers 400 in its own s
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from serving import request_id
+from serving.docs_page import docs_routes
 from serving.forms import read_caption_form
-from serving.framework import SWAGGER_UI
 from serving.gateway import Gateway
 from serving.openapi import document
+from serving.pages import page_routes
 from serving.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
 from serving.settings import Settings
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-WEB = Path(__file__).resolve().parent.parent / "web"
-
-_MEDIA_TYPES = {
-    ".css": "text/css",
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".webmanifest": "application/manifest+json",
-    ".webp": "image/webp",
-    ".woff2": "font/woff2",
-}
-"""Files of `web/` that are served; others stay where they are."""
-
-_FILE_HEADERS = {
-    # The pages load nothing from anywhere else; have the browser enforce it.
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
-    "media-src 'self' blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # Ask each time whether it has changed: a new version is seen at once.
-    "Cache-Control": "no-cache",
-}
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -59,7 +33,8 @@ def create_app(settings: Settings) -> Starlette:
     """
     app = Starlette(
         routes=[
-            *(Route(path, _file(file)) for path, file in _static_files().items()),
+            *page_routes(),
+            *docs_routes(),
             Route("/docs.json", _json(document(settings))),
             Route("/caption", _caption, methods=["POST"]),
             Route("/v1/models", _models),
@@ -100,24 +75,3 @@ def _json(content: Any) -> Endpoint:
         return JSONResponse(content)
 
     return fixed
-
-
-def _static_files() -> dict[str, Path]:
-    """Return the files of the pages by their addresses."""
-    files = {
-        f"/{path.relative_to(WEB).as_posix()}": path
-        for path in sorted(WEB.rglob("*"))
-        if path.suffix in _MEDIA_TYPES
-    }
-    for page in ("index", "docs"):
-        files["/" if page == "index" else f"/{page}"] = files.pop(f"/{page}.html")
-    files["/docs/swagger-ui.css"] = SWAGGER_UI / "swagger-ui.css"
-    files["/docs/swagger-ui.js"] = SWAGGER_UI / "swagger-ui-bundle.js"
-    return files
-
-
-def _file(path: Path) -> Endpoint:
-    async def file(_: Request) -> Response:
-        return FileResponse(path, headers=_FILE_HEADERS, media_type=_MEDIA_TYPES[path.suffix])
-
-    return file

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import bentoml
@@ -30,9 +29,6 @@ RUNNER_CONNECTION = {"max_requests": 2**31 - 1, "max_age": 1e9}
 By default BentoML makes a new session every 100 requests or 300 seconds and closes the old one
 under the requests that are still running on it.
 """
-
-SWAGGER_UI = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
-"""Swagger UI's files, which come with BentoML."""
 
 _VENDOR_ROUTES = {"index", "openapi-spec", "static_content", "assets"}
 """BentoML's own pages: the index loads a third party's tracker, and the document is not ours."""

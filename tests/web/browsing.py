@@ -1,0 +1,70 @@
+"""What the browser tests do over and over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def expect(locator: Any) -> Any:
+    """Return Playwright's assertions about a locator; they wait a while to come true."""
+    # Imported here: where Playwright is not installed, tests are skipped by their fixtures.
+    from playwright.sync_api import expect as assertions
+
+    return assertions(locator)
+
+
+def choose(page: Any, *files: Path) -> None:
+    """Choose files with the file chooser."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose pictures").click()
+    chooser.value.set_files(list(files))
+
+
+def card(page: Any, name: str) -> Any:
+    """Return the card of a file."""
+    return page.locator(".card", has=page.locator("h2", has_text=name))
+
+
+def captions(page: Any) -> dict[str, str]:
+    """Return the captions on the page by the names of the pictures."""
+    cards = page.locator(".card:has(.caption)")
+    # Not the inner texts: of what is off the screen, the browser lays nothing out.
+    names = cards.locator("h2").all_text_contents()
+    return dict(zip(names, cards.locator(".caption").all_text_contents(), strict=True))
+
+
+def await_captions(page: Any, number: int, seconds: float = 20) -> None:
+    """Wait until so many captions are on the page and nothing is being worked on."""
+    expect(page.locator("[data-state=done]")).to_have_count(number, timeout=seconds * 1000)
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
+
+
+def drag(page: Any, *paths: Path) -> None:
+    """Drag files and folders from outside the browser onto the page and let go of them."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 640, "y": 300, "data": data})
+
+
+def fields(request: Any) -> dict[str, str]:
+    """Return the fields of a request's form; of a file, its name."""
+    return dict(json.loads(request.headers["x-fields"]))
+
+
+def problem(slug: str, title: str, status: int, **headers: str) -> dict[str, Any]:
+    """Return arguments for `route.fulfill`: a refusal as the server words it."""
+    return {
+        "status": status,
+        "headers": {"Content-Type": "application/problem+json", **headers},
+        "json": {
+            "type": f"/problems/{slug}",
+            "title": title,
+            "status": status,
+            "detail": f"{title} it is.",
+            "instance": "/caption",
+            "request_id": "r-17",
+        },
+    }

@@ -1,0 +1,29 @@
+/** What this server offers, from its own OpenAPI document and model list. */
+
+import { getJson } from "./api.js";
+
+/**
+ * @returns {Promise<{urls: boolean, matching: boolean, models: Object[], limits: Object}>}
+ *   `models`: the server's, the default first; `limits`: an option's schema by the option's name.
+ */
+export async function discover() {
+  const [list, document] = await Promise.all([getJson("v1/models"), getJson("docs.json")]);
+  const paths = document.paths ?? {};
+  return {
+    urls: "/caption_url" in paths,
+    matching: "/match" in paths,
+    models: list.data,
+    limits: captionFields(paths),
+  };
+}
+
+function captionFields(paths) {
+  const content = paths["/caption"]?.post?.requestBody?.content ?? {};
+  return content["multipart/form-data"]?.schema?.properties ?? {};
+}
+
+/** Whether a model can honour an option; a server that does not say may be asked. */
+export function honours(model, option) {
+  const told = model?.options;
+  return Array.isArray(told) ? told.includes(option) : true;
+}
