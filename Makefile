@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow lint format install lock clean
+.PHONY: help serve test test-slow browser lint format install lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,7 +39,15 @@ serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=… for
 
 # --- check ------------------------------------------------------------------------------------------
 
-test: $(VENV)/.dev ## all tests
+browser: ## Chromium for the browser tests, from Debian's packages where it is absent
+	@command -v chromium >/dev/null || { \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "==> installing Chromium for the browser tests"; \
+	    apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
+	  else false; fi; } \
+	  || echo "==> no Chromium here: the browser tests will be skipped (apt-get install chromium)"
+
+test: $(VENV)/.dev browser ## all tests
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes

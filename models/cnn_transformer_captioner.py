@@ -97,6 +97,7 @@ class CnnTransformerCaptioner(Captioner):
             ),
             temperature=options.temperature or 1.0,
             top_p=options.top_p or defaults.top_p,
+            no_repeat_ngram=defaults.no_repeat_ngram,
         )
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:

@@ -157,7 +157,12 @@ class CaptionOptions(BaseModel):
 
 
 class DecodeDefaults(BaseModel):
-    """A model's own decoding settings, stored in its `captionbox.json`."""
+    """A model's own decoding settings, stored in its `captionbox.json`.
+
+    Attributes:
+        no_repeat_ngram: no n-gram of this size occurs twice in a caption; 0 allows all. Set by who
+            trains a model, not by who asks it. The others are `CaptionOptions`' of the same name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -166,6 +171,7 @@ class DecodeDefaults(BaseModel):
     max_length: int = 24
     length_penalty: float = 1.0
     top_p: float = 1.0
+    no_repeat_ngram: int = 0
     prompt: str | None = None
 
 

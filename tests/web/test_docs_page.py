@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from serving.version import __version__
 from tests.drawings import caption_of
 from tests.web.browsing import expect
@@ -15,11 +13,18 @@ from tests.web.conftest import Opener
 Picture = Callable[..., Path]
 
 
-def test_title_version_and_routes_are_ours(open_page: Opener) -> None:
-    page = open_page("/docs")
+def test_title_version_and_routes_are_ours_in_light_and_dark(
+    open_page: Opener, tmp_path: Path
+) -> None:
+    page = open_page("/docs", color_scheme="light")
     expect(page.locator(".info .title")).to_contain_text("Captionbox")
     expect(page.locator(".info .version").first).to_have_text(__version__)
     expect(page.locator(".opblock-summary-path", has_text="/caption")).to_be_visible()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=tmp_path / f"{scheme}.png")
+        dark = page.evaluate("document.documentElement.classList.contains('dark-mode')")
+        assert dark == (scheme == "dark")
 
 
 def test_try_it_out_with_a_file(open_page: Opener, picture: Picture) -> None:
@@ -35,12 +40,3 @@ def test_try_it_out_with_a_file(open_page: Opener, picture: Picture) -> None:
     with page.expect_response("**/caption") as response:
         page.get_by_role("button", name="Execute").click()
     assert len(response.value.json()["captions"]) == 2
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark(open_page: Opener, tmp_path: Path, scheme: str) -> None:
-    page = open_page("/docs", color_scheme=scheme)
-    expect(page.locator(".opblock").first).to_be_visible()
-    page.screenshot(path=tmp_path / "docs.png")
-    shown = page.evaluate("document.documentElement.classList.contains('dark-mode')")
-    assert shown == (scheme == "dark")

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.drawings import caption_of
 from tests.web.browsing import await_captions, card, choose
 from tests.web.conftest import Opener
@@ -20,9 +18,7 @@ Picture = Callable[..., Path]
 EDITED = 'Ümlaut, "quotes" and = signs'
 
 
-@pytest.fixture
-def page(open_page: Opener, picture: Picture, broken: Path) -> Any:
-    """Return a page with three captions, one of them edited, and a failure."""
+def test_downloads(open_page: Opener, picture: Picture, broken: Path) -> None:
     page = open_page(refusals=True)
     files = [picture("red ring", "one/a.png"), picture("blue bar", "two/a.jpg")]
     choose(page, *files, picture("gold bar", "täg, 1.png"), broken)
@@ -30,7 +26,9 @@ def page(open_page: Opener, picture: Picture, broken: Path) -> Any:
     card(page, "täg, 1.png").get_by_role("button", name="Edit").click()
     page.get_by_label("Caption", exact=True).fill(EDITED)
     page.keyboard.press("Enter")
-    return page
+    check_csv(_download(page, "Table"))
+    check_jsonl(_download(page, "JSON Lines"))
+    check_sidecars(_download(page, "Text files"))
 
 
 def _download(page: Any, kind: str) -> bytes:
@@ -40,8 +38,8 @@ def _download(page: Any, kind: str) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
-def test_csv(page: Any) -> None:
-    text = _download(page, "Table").decode("utf-8-sig")
+def check_csv(content: bytes) -> None:
+    text = content.decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert [row["file"] for row in rows] == ["a.png", "a.jpg", "täg, 1.png", "broken.jpg"]
     first, _, edited, failed = rows
@@ -52,9 +50,8 @@ def test_csv(page: Any) -> None:
     assert failed["caption"] == "" and "truncated" in failed["error"]
 
 
-def test_jsonl(page: Any) -> None:
-    lines = _download(page, "JSON Lines").decode().splitlines()
-    rows = [json.loads(line) for line in lines]
+def check_jsonl(content: bytes) -> None:
+    rows = [json.loads(line) for line in content.decode().splitlines()]
     assert [row["file"] for row in rows] == ["a.png", "a.jpg", "täg, 1.png", "broken.jpg"]
     first, _, edited, failed = rows
     assert (first["width"], first["height"], first["version"]) == (96, 96, "test")
@@ -65,8 +62,8 @@ def test_jsonl(page: Any) -> None:
     assert failed["captions"] == [] and "truncated" in failed["error"]
 
 
-def test_zip_of_sidecars(page: Any) -> None:
-    with zipfile.ZipFile(io.BytesIO(_download(page, "Text files"))) as archive:
+def check_sidecars(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name).decode() for name in archive.namelist()}
     assert files == {
