@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pycocotools.coco import COCO
 
 logger = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind", int, str)
 
 _YEARS = ("2017", "2014", "")
 _KARPATHY_TRAIN = {"train": ("train", "restval")}
@@ -30,6 +33,10 @@ _KARPATHY_TRAIN = {"train": ("train", "restval")}
 
 class DataError(ValueError):
     """A data set cannot be used; the message names the file, the entry and the reason."""
+
+    def __init__(self, message: str) -> None:
+        # A data loader hands a worker's error on with the worker's traceback before it.
+        super().__init__(message.rpartition("DataError: ")[2].strip())
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,27 @@ class CaptionedImage:
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A picture that was left out, and why."""
+
+    image: CaptionedImage
+    reason: str
+
+
+@dataclass(frozen=True)
 class CaptionData:
     """One split of one data set.
 
     Attributes:
         name: e.g. `flickr8k/val`.
         images: in ascending order of image id.
+        unreadable: pictures of the split that are not in `images`; empty until somebody looks
+            (`training.pictures.without_unreadable`).
     """
 
     name: str
     images: tuple[CaptionedImage, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -67,6 +85,12 @@ class CaptionData:
     def captions(self) -> list[str]:
         """All references, picture by picture."""
         return [text for image in self.images for text in image.references]
+
+    @property
+    def all_images(self) -> tuple[CaptionedImage, ...]:
+        """The unreadable ones too, in ascending order of image id."""
+        everything = (*self.images, *(fault.image for fault in self.unreadable))
+        return tuple(sorted(everything, key=lambda image: image.image_id))
 
 
 def load_split(directory: Path, split: str) -> CaptionData:
@@ -108,16 +132,20 @@ def read_coco(annotations: Path, folders: Sequence[Path]) -> tuple[CaptionedImag
         folders: where its pictures may lie; the first that exists is used.
 
     Raises:
-        DataError: the file is not such a file, a caption belongs to no picture, or there is no
-            picture folder.
+        DataError: the file is not such a file, a caption belongs to no picture, two pictures share
+            an id, or there is no picture folder.
     """
     folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
         looked = ", ".join(str(folder) for folder in folders)
         raise DataError(f"{annotations}: its pictures were found in none of: {looked}")
-    _check_structure(annotations, _read_json(annotations))
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
-        coco = COCO(str(annotations))
+    content = _read_json(annotations)
+    _check_structure(annotations, content)
+    coco = COCO()
+    # Only what was checked: pycocotools stumbles over `categories` that captions do not name.
+    coco.dataset = {section: content[section] for section in ("images", "annotations")}
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints
+        coco.createIndex()
     references: dict[int, list[str]] = defaultdict(list)
     empty = 0
     for annotation in coco.dataset["annotations"]:
@@ -149,27 +177,46 @@ def read_karpathy(path: Path, split: str) -> tuple[CaptionedImage, ...]:
         DataError: the file is not such a file or has no picture of this split.
     """
     content = _read_json(path)
+    entries = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: not a Karpathy data set: `images` must be a list")
     wanted = _KARPATHY_TRAIN.get(split, (split,))
     images = []
-    try:
-        for entry in content["images"]:
-            if entry["split"] not in wanted:
-                continue
-            texts = tuple(" ".join(s["raw"].split()) for s in entry["sentences"])
-            picture = path.parent / entry.get("filepath", "") / entry["filename"]
-            for folder in ("images", f"images/{entry.get('filepath', '')}"):
-                beside = path.parent / folder / entry["filename"]
-                picture = picture if picture.is_file() else beside
-            images.append(CaptionedImage(entry["imgid"], picture, texts))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a Karpathy data set: {error!r} in `images`") from error
+    for index, entry in enumerate(entries):
+        where = f"{path}: images[{index}]"
+        if _field(where, entry, "split", str) not in wanted:
+            continue
+        sentences = entry.get("sentences")
+        if not isinstance(sentences, list):
+            raise DataError(f"{where}: `sentences` must be a list, got {sentences!r:.80}")
+        texts = [_field(where, sentence, "raw", str) for sentence in sentences]
+        references = tuple(text for text in (" ".join(raw.split()) for raw in texts) if text)
+        name = _field(where, entry, "filename", str)
+        below = _field(where, {"filepath": "", **entry}, "filepath", str)
+        places = (path.parent / "images" / below, path.parent / "images", path.parent / below)
+        picture = next(
+            (folder / name for folder in reversed(places) if _is_file(folder / name)),
+            places[0] / name,
+        )
+        if references:
+            images.append(CaptionedImage(_field(where, entry, "imgid", int), picture, references))
     return _images(path, images)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for any file
+        return False
 
 
 def _images(source: Path, images: Iterable[CaptionedImage]) -> tuple[CaptionedImage, ...]:
     found = tuple(sorted(images, key=lambda image: image.image_id))
     if not found:
         raise DataError(f"{source}: no captioned picture in it")
+    for one, two in itertools.pairwise(found):
+        if one.image_id == two.image_id:
+            raise DataError(f"{source}: two pictures have the id {one.image_id}")
     return found
 
 
@@ -182,6 +229,8 @@ def _read_json(path: Path) -> Any:
         raise DataError(
             f"{path}: not JSON: {error.msg} at line {error.lineno} column {error.colno}"
         ) from error
+    except (ValueError, RecursionError) as error:  # a number too long, brackets too deep
+        raise DataError(f"{path}: not JSON: {error}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -200,9 +249,23 @@ def _check_structure(path: Path, content: Any) -> None:
             raise DataError(f"{path}: `{section}` must be a list")
         for index, entry in enumerate(entries):
             for field, kind in fields.items():
-                value = entry.get(field) if isinstance(entry, dict) else None
-                if not isinstance(value, kind) or isinstance(value, bool):
-                    raise DataError(
-                        f"{path}: {section}[{index}]: `{field}` must be "
-                        f"{'a number' if kind is int else 'text'}, got {value!r:.80}"
-                    )
+                _field(f"{path}: {section}[{index}]", entry, field, kind)
+    names: dict[int, str] = {}
+    for index, entry in enumerate(content["images"]):
+        # pycocotools would take the last one for all captions.
+        if names.setdefault(entry["id"], entry["file_name"]) != entry["file_name"]:
+            raise DataError(f"{path}: images[{index}]: a second picture with id {entry['id']}")
+
+
+def _field(where: str, entry: Any, field: str, kind: type[Kind]) -> Kind:
+    """Return `entry[field]`, or raise `DataError` if it is missing or of another kind."""
+    value = entry.get(field) if isinstance(entry, dict) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        expected = "a number" if kind is int else "text"
+        raise DataError(f"{where}: `{field}` must be {expected}, got {value!r:.80}")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # JSON can say what UTF-8 cannot
+            raise DataError(f"{where}: `{field}` holds half a character: {value!r:.80}") from error
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +13,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.cnn_transformer import IGNORED
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
-from models.preprocessing import Pixels, PreprocessSpec, resize, to_rgb
+from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from models.preprocessing import Pixels
 from models.tokenizer import CaptionTokenizer
 from training.augmentation import augment
 from training.coco import CaptionedImage, DataError
+from training.mixture import Mixture
+from training.pictures import PictureReader
 from training.recipe import Augmentation
+
+logger = logging.getLogger(__name__)
+
+_REPLACEMENTS = 100
+"""Pictures tried in place of an unreadable one."""
+_NONE = Augmentation()
 
 
 @dataclass(frozen=True)
@@ -35,74 +44,92 @@ class TrainingItem:
     index: int
 
 
-def read_picture(image: CaptionedImage) -> Image.Image:
-    """Return a picture as upright RGB.
-
-    Raises:
-        DataError: the file is missing or cannot be decoded; the message names it.
-    """
-    try:
-        with Image.open(image.path) as opened:
-            return to_rgb(opened)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{image.path}: cannot be read as a picture: {error}") from error
-
-
 class CaptionDataset(Dataset[TrainingItem]):
     """Training pictures with random captions and random augmentation.
 
-    Everything random is drawn from (seed, epoch, index), so a resumed run sees what an
-    uninterrupted one would have seen.
+    Everything random is drawn from (seed, epoch, picture), so a resumed run sees what an
+    uninterrupted one would have seen. A picture that cannot be decoded is named once and replaced
+    by another, which also depends on (seed, epoch, picture) only.
 
     Args:
         images: pictures and references.
         tokenizer: the run's vocabulary.
-        preprocess: size of the network's input.
+        reader: gives pixels at the network's input size.
         augmentation: random changes.
         captions_per_image: captions per item, drawn without replacement.
         max_tokens: longer captions are cut to this many words.
         seed: of all randomness.
+        mixture: which pictures a pass shows; None shows all of them once.
     """
 
     def __init__(
         self,
         images: Sequence[CaptionedImage],
         tokenizer: CaptionTokenizer,
-        preprocess: PreprocessSpec,
+        reader: PictureReader,
         augmentation: Augmentation,
         captions_per_image: int,
         max_tokens: int,
         seed: int,
+        mixture: Mixture | None = None,
     ) -> None:
         self.images = images
-        self.preprocess = preprocess
+        self.reader = reader
         self.augmentation = augmentation
         self.captions_per_image = captions_per_image
         self.seed = seed
-        self.epoch = 0
+        self.mixture = mixture or Mixture((len(images),), (1.0,), seed)
         self._captions = [
             [tokenizer.encode(text)[:max_tokens] for text in image.references] for image in images
         ]
+        # In shared memory: workers of the data loader find out, the training process asks.
+        self._unreadable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the pass (0-based) whose random choices the items show."""
         self.epoch = epoch
+        self._pictures, self._repetitions = self.mixture.epoch(epoch)
+
+    @property
+    def unreadable(self) -> int:
+        """Number of pictures that could not be decoded so far."""
+        return int(self._unreadable.sum())
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
-        return len(self.images)
+        """Return the number of pictures in a pass."""
+        return len(self.mixture)
 
     def __getitem__(self, index: int) -> TrainingItem:
-        """Return one picture, changed and captioned as (seed, epoch, index) says."""
-        random = np.random.default_rng((self.seed, self.epoch, index))
-        picture = resize(read_picture(self.images[index]), self.preprocess)
-        picture = augment(picture, self.augmentation, random)
-        pixels = np.ascontiguousarray(np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1))
-        captions = self._captions[index]
+        """Return one picture, changed and captioned as (seed, epoch, picture) says.
+
+        Raises:
+            DataError: neither the picture nor any of a hundred others can be read.
+        """
+        picture, repetition = int(self._pictures[index]), int(self._repetitions[index])
+        random = np.random.default_rng((self.seed, self.epoch, picture, repetition))
+        picture, pixels = self._readable(picture, repetition)
+        if self.augmentation != _NONE:
+            changed = augment(Image.fromarray(pixels), self.augmentation, random)
+            pixels = np.asarray(changed, dtype=np.uint8)
+        captions = self._captions[picture]
         if len(captions) > self.captions_per_image:
             chosen = random.choice(len(captions), self.captions_per_image, replace=False)
             captions = [captions[i] for i in chosen]
-        return TrainingItem(pixels, captions, index)
+        return TrainingItem(np.ascontiguousarray(pixels.transpose(2, 0, 1)), captions, picture)
+
+    def _readable(self, picture: int, repetition: int) -> tuple[int, Pixels]:
+        """Return the picture or one that can be read in its place, and its pixels `[H, W, 3]`."""
+        random = np.random.default_rng((self.seed, self.epoch, picture, repetition, 1))
+        for _ in range(_REPLACEMENTS):
+            if not self._unreadable[picture]:
+                try:
+                    return picture, self.reader(self.images[picture])
+                except DataError as error:
+                    self._unreadable[picture] = True
+                    logger.warning("%s; others take its place", error)
+            picture = int(random.integers(len(self.images)))
+        raise DataError(f"{_REPLACEMENTS} pictures in a row cannot be read")
 
 
 def stack_pixels(items: Sequence[TrainingItem]) -> Tensor:
@@ -115,7 +142,8 @@ def collate(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
 
     Returns:
         `pixels` uint8 `[B, 3, H, W]`; `input_ids` int64 `[B, C, T]`, start token first; `labels`
-        int64 `[B, C, T]`, end token last, `IGNORED` where there is nothing to learn.
+        int64 `[B, C, T]`, end token last, `IGNORED` where there is nothing to learn: after the
+        end and for unknown words.
     """
     captions = max(len(item.captions) for item in items)
     length = 1 + max(len(caption) for item in items for caption in item.captions)
@@ -126,4 +154,6 @@ def collate(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
             size = len(caption) + 1
             input_ids[row, column, :size] = torch.tensor([BOS_ID, *caption])
             labels[row, column, :size] = torch.tensor([*caption, EOS_ID])
+    # The network ignores them by itself; here, so that whoever counts labels counts right.
+    labels[labels == UNK_ID] = IGNORED
     return {"pixels": stack_pixels(items), "input_ids": input_ids, "labels": labels}

@@ -2,11 +2,13 @@
 
     python -m training.evaluate --model TAG_OR_DIR --data DIR --split val [--beams 3] [--out DIR]
     python -m training.evaluate --model DIR --data DIR --split val --record
+    python -m training.evaluate --model RUN --data DIR --split val --report FOLDER
 
 `--model` is a model in the BentoML store (`compact`, `compact:VERSION`), a model directory or a
 run's folder. Prints BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap's scorers compute them; `--out`
 also writes `results.json` in the official COCO results format and `metrics.json`. `--record` writes
-the scores into the model directory's own `captionbox.json` and model card.
+the scores into the model directory's own `captionbox.json` and model card. `--report` writes a page
+with the scores, the run's learning curve and pictures. METEOR and SPICE need Java.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +27,13 @@ from models.interface import CaptionOptions
 from models.metadata import FILE_NAME, BrokenModelError
 from models.store import ModelNotFoundError, find
 from training.captioning import caption_images
-from training.coco import DataError, load_split
-from training.metrics import Scores, score
+from training.coco import CaptionedImage, DataError, load_split
+from training.image_cache import ImageCache
+from training.learning_curve import log_of
+from training.metrics import JavaMetric, Scores, score
 from training.model_card import card
+from training.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
+from training.report import ReportContent, write_report
 from training.run_directory import MODEL_NAME
 
 logger = logging.getLogger(__name__)
@@ -38,13 +45,19 @@ class Evaluation:
 
     Attributes:
         data: name of the split, e.g. `flickr8k/val`.
+        images: the captioned pictures.
         captions: the model's caption of every picture, by image id.
         scores: over the whole split.
+        beams: beam width of the captions.
+        unreadable: pictures that could not be read and count nowhere.
     """
 
     data: str
+    images: tuple[CaptionedImage, ...]
     captions: dict[int, str]
     scores: Scores
+    beams: int
+    unreadable: int = 0
 
 
 def model_directory(model: str) -> Path:
@@ -66,6 +79,9 @@ def evaluate(
     beams: int | None = None,
     tokenizer: str = "words",
     batch_size: int = 32,
+    with_java: Collection[JavaMetric] = (),
+    image_cache: Path | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
 ) -> Evaluation:
     """Caption every picture of a split and score the captions.
 
@@ -76,16 +92,31 @@ def evaluate(
         beams: beam width; `None` is the model's default.
         tokenizer: how captions become words, see `training.metrics.score`.
         batch_size: pictures a batch.
+        with_java: metrics to run in Java.
+        image_cache: folder for decoded pictures; `None` decodes anew.
+        max_unreadable: share of pictures that may be missing or damaged, 0..1.
 
     Raises:
         BrokenModelError, DataError, ModelNotFoundError: see there.
     """
     captioner = load_captioner(model_directory(model))
-    part = load_split(data, split)
-    captions = caption_images(captioner, part.images, CaptionOptions(num_beams=beams), batch_size)
-    references = {image.image_id: image.references for image in part.images}
-    scores = score(captions, references, tokenizer=tokenizer)  # type: ignore[arg-type]
-    return Evaluation(part.name, captions, scores)
+    part = without_unreadable(load_split(data, split), max_unreadable)
+    spec = captioner.preprocess
+    reader = PictureReader(spec, [ImageCache(image_cache, part, spec)] if image_cache else [])
+    captions = caption_images(
+        captioner,
+        part.images,
+        CaptionOptions(num_beams=beams),
+        batch_size,
+        reader=reader,
+        max_unreadable=max_unreadable,
+    )
+    images = tuple(image for image in part.images if image.image_id in captions)
+    references = {image.image_id: image.references for image in images}
+    scores = score(captions, references, tokenizer=tokenizer, with_java=with_java)  # type: ignore[arg-type]
+    unreadable = len(part.all_images) - len(images)
+    width = beams or captioner.defaults.num_beams
+    return Evaluation(part.name, images, captions, scores, width, unreadable)
 
 
 def table(evaluation: Evaluation) -> str:
@@ -107,6 +138,8 @@ def table(evaluation: Evaluation) -> str:
         f"  {scores.vocabulary_used} words used, {scores.mean_length:.1f} words a caption, "
         f"{scores.distinct_captions} distinct captions"
     )
+    if evaluation.unreadable:
+        lines.append(f"  {evaluation.unreadable} pictures cannot be read and were left out")
     return "\n".join(lines)
 
 
@@ -118,7 +151,11 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
         for image_id, caption in evaluation.captions.items()
     ]
     (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
-    metrics = {"data": evaluation.data, **evaluation.scores.summary()}
+    metrics = {
+        "data": evaluation.data,
+        "unreadable": evaluation.unreadable,
+        **evaluation.scores.summary(),
+    }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1), encoding="utf-8")
 
 
@@ -141,6 +178,22 @@ def record(evaluation: Evaluation, directory: Path) -> None:
     (directory / metadata_module.CARD_NAME).write_text(card(updated), encoding="utf-8")
 
 
+def report(evaluation: Evaluation, model: str, folder: Path) -> Path:
+    """Write the evaluation as a page with pictures; return its path."""
+    content = ReportContent(
+        model,
+        metadata_module.read(model_directory(model)),
+        evaluation.data,
+        evaluation.images,
+        evaluation.captions,
+        evaluation.scores,
+        evaluation.beams,
+        evaluation.unreadable,
+        log_of(model),
+    )
+    return write_report(content, folder)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(
@@ -158,6 +211,23 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("words", "ptb-python", "ptb-java", "auto"),
         help="words: lower-cased, without punctuation; ptb: the COCO server's",
     )
+    for metric in ("meteor", "spice"):
+        parser.add_argument(
+            f"--{metric}",
+            dest="with_java",
+            action="append_const",
+            const=metric,
+            help=f"score {metric.upper()} too, where Java is",
+        )
+    parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
+    parser.add_argument(
+        "--max-unreadable",
+        type=float,
+        default=MAX_UNREADABLE,
+        metavar="SHARE",
+        help="share of pictures that may be missing or damaged (default: %(default)s)",
+    )
+    parser.add_argument("--report", type=Path, metavar="FOLDER", help="write a page with pictures")
     parser.add_argument("--out", type=Path, help="write results.json and metrics.json here")
     parser.add_argument(
         "--record", action="store_true", help="write the scores into the model directory's card"
@@ -166,12 +236,21 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         found = evaluate(
-            options.model, options.data, options.split, options.beams, options.tokenizer
+            options.model,
+            options.data,
+            options.split,
+            options.beams,
+            options.tokenizer,
+            with_java=options.with_java or (),
+            image_cache=options.image_cache,
+            max_unreadable=options.max_unreadable,
         )
         if options.out:
             write_results(found, options.out)
         if options.record:
             record(found, model_directory(options.model))
+        if options.report:
+            logger.info("report: %s", report(found, options.model, options.report))
     except (BrokenModelError, DataError, ModelNotFoundError, ValueError, OSError) as error:
         logger.error("%s", error)
         return 2

@@ -67,6 +67,8 @@ class Recipe(BaseModel):
         augmentation: of training pictures.
         baseline: of self-critical training: the greedy caption's reward, or the mean reward of the
             picture's other samples.
+        max_unreadable: share of a data set's pictures that may be missing or damaged, 0..1: they
+            are named and left out. More fail the run.
         early_stopping: stop after so many validations without a better CIDEr; 0 never.
         seed: of initialisation, order, dropout and augmentation.
         bf16: mixed precision; `auto` where the processor has it.
@@ -94,8 +96,9 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
     baseline: Literal["greedy", "others"] = "greedy"
+    max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     early_stopping: Annotated[int, Field(ge=0)] = 0
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     bf16: Literal["auto", "on", "off"] = "auto"
 
 

@@ -11,10 +11,12 @@ RUN/model/             the best model so far, ready to evaluate and register
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from training.disk import shortage
 
 LOG_NAME = "log.jsonl"
 MODEL_NAME = "model"
@@ -43,17 +45,12 @@ def prepare(run: Path, resume: bool) -> None:
         )
     try:
         run.mkdir(parents=True, exist_ok=True)
-        probe = run / ".probe"
-        probe.write_bytes(b"x")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=run) as probe:
+            probe.write(b"x")
     except OSError as error:
         raise RunError(f"{run}: cannot be written: {error.strerror}") from error
-    free = shutil.disk_usage(run).free
-    if free < _MINIMUM_FREE_BYTES:
-        raise RunError(
-            f"{run}: {free / 1e6:.0f} MB free, {_MINIMUM_FREE_BYTES / 1e6:.0f} MB needed for "
-            "checkpoints"
-        )
+    if lacking := shortage(run, _MINIMUM_FREE_BYTES):
+        raise RunError(f"{run}: {lacking} for checkpoints")
 
 
 def complete_checkpoints(run: Path) -> list[Path]:

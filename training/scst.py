@@ -38,9 +38,12 @@ from training.cider_d import CiderD, CiderReferences
 from training.coco import CaptionedImage, DataError
 from training.dataset import TrainingItem, stack_pixels
 from training.evaluate import model_directory
+from training.mixture import DataSource
+from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.run_directory import RunError
-from training.session import Session, Splits, read_start, write_start
+from training.session import Session, read_start, write_start
+from training.splits import Splits
 from training.trainer import CaptionTrainer
 
 logger = logging.getLogger(__name__)
@@ -171,33 +174,32 @@ class ScstTrainer(CaptionTrainer):
 def train_self_critical(
     recipe: Recipe,
     start: Path,
-    data: list[Path],
+    data: list[DataSource],
     run: Path,
     resume: bool = False,
     max_steps: int = -1,
+    image_cache: Path | None = None,
 ) -> Path:
     """Train and return the directory of the best model, the start included.
 
     Args:
         recipe: all numbers; its method and vocabulary settings are the start model's.
         start: model directory to begin with; on `resume` the run's own copy is used.
-        data, run, resume, max_steps: as in `training.train.train`.
+        data, run, resume, max_steps, image_cache: as in `training.train.train`.
 
     Raises:
         BrokenModelError: the start model cannot be loaded or cannot be trained so.
         DataError, RunError: see there.
     """
-    run_directory.prepare(run, resume)
-    splits = Splits.load(data)
+    if is_main():
+        run_directory.prepare(run, resume)
+    splits = Splits.load(data, recipe.max_unreadable)
     own = run / START_NAME
     captioner = load_captioner(own if resume else start)
     if not isinstance(captioner, CnnTransformerCaptioner):
         raise BrokenModelError(f"{captioner.method} cannot be trained self-critically")
     set_seed(recipe.seed)
-    if not resume:
-        shutil.copytree(start, own, dirs_exist_ok=True)
-        write_start(run, recipe, data, captioner.tokenizer)
-    began = metadata_module.read(own)
+    began = metadata_module.read(own if resume else start)
     metadata = began.model_copy(
         update={
             "git_sha": run_directory.git_sha(),
@@ -205,10 +207,13 @@ def train_self_critical(
         }
     )
     network, tokenizer = captioner.network, captioner.tokenizer
-    session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps)
+    session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps, image_cache)
     reward = Reward([image for part in splits.train for image in part.images], tokenizer)
     trainer = session.trainer(ScstTrainer, reward=reward, data_collator=collate_pixels)
     if not resume:
+        if is_main():
+            shutil.copytree(start, own, dirs_exist_ok=True)
+            write_start(run, recipe, data, tokenizer)
         # What every epoch must beat, and what is kept if none does.
         trainer.evaluate()
     return session.fit(trainer, resume)
@@ -223,24 +228,38 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", help="store tag, model directory or run folder to start from")
     parser.add_argument("--config", default="scst", help="recipe: a name or a .json file")
-    parser.add_argument("--data", type=Path, action="append", default=[], help="data set folder")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="DIR[=WEIGHT]",
+        help="data set folder; =0.5 takes half of its pictures an epoch, =2 takes them twice",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
+    parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     if not options.resume and not (options.model and options.data):
         parser.error("a new run needs --model and --data")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    start_logging()
     try:
         if options.resume:
             recipe, data = read_start(options.out)
             start = options.out / START_NAME
         else:
-            recipe, data = load_recipe(options.config, options.overrides), options.data
+            recipe = load_recipe(options.config, options.overrides)
+            data = [DataSource.parse(text) for text in options.data]
             start = model_directory(options.model)
         best = train_self_critical(
-            recipe, start, data, options.out, options.resume, options.max_steps
+            recipe,
+            start,
+            data,
+            options.out,
+            options.resume,
+            options.max_steps,
+            options.image_cache,
         )
     except (DataError, RecipeError, RunError, BrokenModelError, ModelNotFoundError) as error:
         logger.error("%s", error)

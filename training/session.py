@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,54 +23,21 @@ from models.metadata import BrokenModelError, ModelMetadata
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
 from training.captioning import caption_images
-from training.coco import CaptionData, load_split
 from training.dataset import CaptionDataset, collate
 from training.endings import share_of_bad_endings
 from training.hardware import use_bf16
+from training.image_cache import ImageCache
 from training.metrics import score
+from training.mixture import DataSource, Mixture
 from training.model_directory import export
+from training.pictures import PictureReader
 from training.recipe import Recipe, load_recipe
-from training.trainer import CaptionTrainer, Epochs, KeepBest, RunLog
+from training.splits import Splits
+from training.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
 
 logger = logging.getLogger(__name__)
 
 VALIDATION_BEAMS = 3
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The data of a run.
-
-    Attributes:
-        train: one or more training splits.
-        validation: the split whose CIDEr chooses the best model.
-    """
-
-    train: tuple[CaptionData, ...]
-    validation: CaptionData
-
-    @classmethod
-    def load(cls, folders: list[Path]) -> Splits:
-        """Read the `train` split of every folder and the `val` split of the first.
-
-        Raises:
-            DataError: a split is missing or broken.
-        """
-        train = tuple(load_split(folder, "train") for folder in folders)
-        return cls(train, load_split(folders[0], "val"))
-
-    @property
-    def captions(self) -> list[str]:
-        """All training captions."""
-        return [text for part in self.train for text in part.captions]
-
-    @property
-    def described(self) -> list[str]:
-        """One line per training split, for the model card."""
-        return [
-            f"{part.name}: {len(part)} pictures, {len(part.captions)} captions"
-            for part in self.train
-        ]
 
 
 @dataclass(frozen=True)
@@ -84,6 +52,7 @@ class Session:
         metadata: what the exported model will say of itself, scores apart.
         run: the run's folder.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+        image_cache: folder for decoded pictures, see `training.image_cache`; None decodes anew.
     """
 
     recipe: Recipe
@@ -93,18 +62,30 @@ class Session:
     metadata: ModelMetadata
     run: Path
     max_steps: int = -1
+    image_cache: Path | None = None
+
+    @cached_property
+    def reader(self) -> PictureReader:
+        """What reads the pictures of all splits."""
+        spec = self.metadata.preprocess
+        parts = self.splits.all if self.image_cache is not None else ()
+        return PictureReader(
+            spec, [ImageCache(Path(self.image_cache or ""), p, spec) for p in parts]
+        )
 
     def dataset(self) -> CaptionDataset:
         """Return the training pictures of all splits."""
-        recipe = self.recipe
+        recipe, train = self.recipe, self.splits.train
+        sizes = tuple(len(part) for part in train)
         return CaptionDataset(
-            [image for part in self.splits.train for image in part.images],
+            [image for part in train for image in part.images],
             self.tokenizer,
-            self.metadata.preprocess,
+            self.reader,
             recipe.augmentation,
             recipe.captions_per_image,
             recipe.max_caption_tokens,
             recipe.seed,
+            Mixture(sizes, self.splits.weights, recipe.seed),
         )
 
     def validate(self) -> dict[str, float]:
@@ -112,8 +93,15 @@ class Session:
         images = self.splits.validation.images
         kind: Any = captioner_class(self.metadata.method)
         captioner: CnnTransformerCaptioner = kind(self.network, self.tokenizer, self.metadata)
-        captions = caption_images(captioner, images, CaptionOptions(num_beams=VALIDATION_BEAMS))
-        scores = score(captions, {image.image_id: image.references for image in images})
+        captions = caption_images(
+            captioner,
+            images,
+            CaptionOptions(num_beams=VALIDATION_BEAMS),
+            reader=self.reader,
+            max_unreadable=self.recipe.max_unreadable,
+        )
+        references = {i.image_id: i.references for i in images if i.image_id in captions}
+        scores = score(captions, references)
         return {
             "cider": scores.cider,
             "bleu_4": scores.bleu_4,
@@ -151,10 +139,16 @@ class Session:
             extra: further arguments of `kind`.
         """
         dataset = self.dataset()
+        if not self.recipe.trunk_learning_rate:
+            # Before processes agree on what learns; `Epochs` would do it after.
+            self.network.trunk.requires_grad_(False)
+        # What only some passes or no pass uses: a trunk that waits, or whose features are given.
+        some_unused = self.recipe.frozen_epochs > 0 or kind is not CaptionTrainer
         callbacks: list[Any] = [
             RunLog(self.run),
             Epochs(self.network, dataset, self.recipe),
             KeepBest(self.keep, self._kept_cider()),
+            ReadableEnough(dataset, self.recipe.max_unreadable),
         ]
         if self.recipe.early_stopping:
             callbacks.append(EarlyStoppingCallback(self.recipe.early_stopping))
@@ -162,7 +156,7 @@ class Session:
             "recipe": self.recipe,
             "validate": self.validate,
             "model": self.network,
-            "args": training_arguments(self.recipe, self.run, self.max_steps),
+            "args": training_arguments(self.recipe, self.run, self.max_steps, some_unused),
             "data_collator": collate,
             "train_dataset": dataset,
             "eval_dataset": dataset,
@@ -182,8 +176,17 @@ class Session:
         return self.run / run_directory.MODEL_NAME
 
 
-def training_arguments(recipe: Recipe, run: Path, max_steps: int) -> TrainingArguments:
-    """Return the trainer's settings for a recipe."""
+def training_arguments(
+    recipe: Recipe, run: Path, max_steps: int, some_unused: bool
+) -> TrainingArguments:
+    """Return the trainer's settings for a recipe.
+
+    Args:
+        recipe: all numbers.
+        run: the run's folder.
+        max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+        some_unused: some steps leave some learning weights without a gradient.
+    """
     schedule: str = recipe.schedule
     if schedule == "constant" and recipe.warmup:
         schedule = "constant_with_warmup"
@@ -212,25 +215,40 @@ def training_arguments(recipe: Recipe, run: Path, max_steps: int) -> TrainingArg
         seed=recipe.seed,
         remove_unused_columns=False,
         dataloader_num_workers=1,
+        ddp_find_unused_parameters=some_unused,
+        # The other processes wait while the first one captions the validation split.
+        ddp_timeout=7200,
     )
 
 
-def write_start(run: Path, recipe: Recipe, data: list[Path], tokenizer: CaptionTokenizer) -> None:
+def write_start(
+    run: Path, recipe: Recipe, data: list[DataSource], tokenizer: CaptionTokenizer
+) -> None:
     """Write what `--resume` needs: vocabulary, data folders and, last, the recipe."""
     tokenizer.save(run)
-    folders = [str(folder.resolve()) for folder in data]
-    (run / run_directory.DATA_NAME).write_text(json.dumps(folders), encoding="utf-8")
+    sources = [{"folder": str(s.folder.resolve()), "weight": s.weight} for s in data]
+    (run / run_directory.DATA_NAME).write_text(json.dumps(sources), encoding="utf-8")
     text = recipe.model_dump_json(indent=2) + "\n"
     (run / run_directory.RECIPE_NAME).write_text(text, encoding="utf-8")
 
 
-def read_start(run: Path) -> tuple[Recipe, list[Path]]:
-    """Return the recipe and the data folders of a run to resume.
+def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
+    """Return the recipe and the data of a run to resume.
 
     Raises:
-        RunError: there is no run.
+        RunError: there is no run, or what it says of its data is damaged.
         RecipeError: its recipe is damaged.
     """
     run_directory.prepare(run, resume=True)
-    folders = json.loads((run / run_directory.DATA_NAME).read_text(encoding="utf-8"))
-    return load_recipe(str(run / run_directory.RECIPE_NAME)), [Path(f) for f in folders]
+    path = run / run_directory.DATA_NAME
+    try:
+        sources = [
+            # Only the folder's name in runs that began before weights existed.
+            DataSource(Path(entry))
+            if isinstance(entry, str)
+            else DataSource(Path(entry["folder"]), float(entry["weight"]))
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise run_directory.RunError(f"{path}: damaged: {error!r}") from error
+    return load_recipe(str(run / run_directory.RECIPE_NAME)), sources

@@ -27,10 +27,13 @@ from models.preprocessing import PreprocessSpec
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
 from training.coco import DataError
+from training.mixture import DataSource
 from training.output_bias import log_frequencies
+from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.run_directory import RunError
-from training.session import Session, Splits, read_start, write_start
+from training.session import Session, read_start, write_start
+from training.splits import Splits
 
 logger = logging.getLogger(__name__)
 
@@ -72,11 +75,12 @@ def build_network(recipe: Recipe, vocab_size: int, trunk: Path | None) -> CnnTra
 
 def train(
     recipe: Recipe,
-    data: list[Path],
+    data: list[DataSource],
     run: Path,
     resume: bool = False,
     trunk: Path | None = None,
     max_steps: int = -1,
+    image_cache: Path | None = None,
 ) -> Path:
     """Train and return the directory of the best model.
 
@@ -87,12 +91,14 @@ def train(
         resume: continue from the newest complete checkpoint in `run`.
         trunk: pretrained trunk weights for a fresh run.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+        image_cache: folder for decoded pictures.
 
     Raises:
         DataError, RecipeError, RunError: see there.
     """
-    run_directory.prepare(run, resume)
-    splits = Splits.load(data)
+    if is_main():
+        run_directory.prepare(run, resume)
+    splits = Splits.load(data, recipe.max_unreadable)
     if resume:
         tokenizer = CaptionTokenizer.load(run)
     else:
@@ -120,16 +126,18 @@ def train(
         git_sha=run_directory.git_sha(),
         source=f"python -m training.train --config {recipe.method}",
     )
-    if not resume:
-        write_start(run, recipe, data, tokenizer)
     logger.info(
         "%d captions, %d words; %.1f M parameters",
         len(splits.captions),
         len(tokenizer),
         metadata.parameters / 1e6,
     )
-    session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps)
-    return session.fit(session.trainer(), resume)
+    session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps, image_cache)
+    trainer = session.trainer()
+    # Last of all: a mistake found before leaves no half-begun run.
+    if not resume and is_main():
+        write_start(run, recipe, data, tokenizer)
+    return session.fit(trainer, resume)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -140,10 +148,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", help="recipe: a name or a .json file")
-    parser.add_argument("--data", type=Path, action="append", default=[], help="data set folder")
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="DIR[=WEIGHT]",
+        help="data set folder; =0.5 takes half of its pictures an epoch, =2 takes them twice",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
     parser.add_argument("--trunk", type=Path, help="pretrained trunk weights (safetensors)")
+    parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
@@ -157,13 +172,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    start_logging()
     try:
         if options.resume:
             recipe, data = read_start(options.out)
         else:
-            recipe, data = load_recipe(options.config, options.overrides), options.data
-        best = train(recipe, data, options.out, options.resume, options.trunk, options.max_steps)
+            recipe = load_recipe(options.config, options.overrides)
+            data = [DataSource.parse(text) for text in options.data]
+        best = train(
+            recipe,
+            data,
+            options.out,
+            options.resume,
+            options.trunk,
+            options.max_steps,
+            options.image_cache,
+        )
     except (DataError, RecipeError, RunError, BrokenModelError) as error:
         logger.error("%s", error)
         return 2

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from models.cnn_transformer import CnnTransformer
+from models.cnn_transformer import IGNORED, CnnTransformer
 from training.dataset import CaptionDataset
+from training.pictures import check_share
+from training.processes import of_main
 from training.recipe import Recipe
 from training.run_directory import append_log
 
@@ -35,6 +37,9 @@ class CaptionTrainer(Trainer):
     def __init__(self, *, recipe: Recipe, validate: Validate, **kwargs: Any) -> None:
         self.recipe, self.validate = recipe, validate
         super().__init__(**kwargs)
+        # Has the trainer count the tokens of all processes and accumulation steps for
+        # `compute_loss`, which then does the averaging.
+        self.model_accepts_loss_kwargs = True
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return AdamW with four groups: trunk or not, matrices (decayed) or vectors (not)."""
@@ -68,13 +73,24 @@ class CaptionTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Return the batch's loss, in nats per token."""
+        """Return the batch's share of the step's loss, in nats per token.
+
+        Every token of a step counts the same, whichever process and accumulation step saw it: two
+        processes do what one with twice the pictures does.
+        """
         output = model(**inputs, label_smoothing=self.recipe.label_smoothing)
-        return (output.loss, output) if return_outputs else output.loss
+        loss = output.loss
+        if num_items_in_batch is not None:
+            counted = (inputs["labels"] != IGNORED).sum()
+            # Gradients are averaged over processes; their sum is wanted.
+            loss = loss * (counted / num_items_in_batch * self.accelerator.num_processes)
+        return (loss, output) if return_outputs else loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Caption the validation split, log the scores and return them as `eval_NAME`."""
-        scores = {f"eval_{name}": value for name, value in self._validated().items()}
+        # One process captions; the others wait for its scores, on which all decide what is best.
+        found = of_main(self._validated() if self.accelerator.is_main_process else {})
+        scores = {f"eval_{name}": value for name, value in found.items()}
         self.log(scores)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, scores
@@ -181,3 +197,25 @@ class KeepBest(TrainerCallback):
         if self.best is None or cider > self.best:
             self.best = cider
             self.export({k.removeprefix("eval_"): v for k, v in (metrics or {}).items()})
+
+
+class ReadableEnough(TrainerCallback):
+    """Stops a run when too many pictures turn out to be damaged.
+
+    Args:
+        data: counts them.
+        max_share: of all pictures that may be, 0..1.
+    """
+
+    def __init__(self, data: CaptionDataset, max_share: float) -> None:
+        self.data, self.max_share = data, max_share
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Raise `DataError` if there are more."""
+        check_share("training", self.data.unreadable, len(self.data.images), self.max_share)

@@ -2,11 +2,14 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+
+from tests.training.bad_server import Server
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 60, 220), "green": (30, 170, 60)}
 SHAPES = ("circle", "square")
@@ -71,3 +74,14 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_overrides() -> list[str]:
     return list(TINY)
+
+
+@pytest.fixture
+def bad_server() -> Iterator[Server]:
+    found = Server()
+    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield found
+    found.shutdown()
+    thread.join()
+    found.server_close()

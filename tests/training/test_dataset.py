@@ -1,18 +1,23 @@
 """Training batches: targets, repeatable randomness, unreadable pictures."""
 
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from models.cnn_transformer import IGNORED
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
+from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from models.preprocessing import PreprocessSpec
 from models.tokenizer import CaptionTokenizer
 from training.augmentation import augment
-from training.coco import CaptionedImage, DataError, load_split
-from training.dataset import CaptionDataset, TrainingItem, collate, read_picture
+from training.coco import DataError, load_split
+from training.dataset import CaptionDataset, TrainingItem, collate
+from training.mixture import Mixture
+from training.pictures import PictureReader
 from training.recipe import Augmentation
 
 STRONG = Augmentation(flip=0.5, min_crop=0.5, rotate=0.1, brightness=0.3, contrast=0.3)
@@ -28,8 +33,8 @@ def dataset(shapes: Path, **changes: object) -> CaptionDataset:
         **changes,
     }
     tokenizer = CaptionTokenizer.train(data.captions)
-    spec = PreprocessSpec(height=64, width=64)
-    return CaptionDataset(data.images, tokenizer, spec, **settings)  # type: ignore[arg-type]
+    reader = PictureReader(PreprocessSpec(height=64, width=64))
+    return CaptionDataset(data.images, tokenizer, reader, **settings)  # type: ignore[arg-type]
 
 
 def same(one: TrainingItem, two: TrainingItem) -> bool:
@@ -86,10 +91,74 @@ def test_augmentation_keeps_the_size_and_can_be_switched_off() -> None:
     assert flipped.transpose(Image.Transpose.FLIP_LEFT_RIGHT).tobytes() == image.tobytes()
 
 
-def test_unreadable_picture_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "broken.jpg"
-    path.write_bytes(b"\xff\xd8\xff nothing")
-    with pytest.raises(DataError, match=r"broken\.jpg: cannot be read as a picture"):
-        read_picture(CaptionedImage(1, path, ("x",)))
-    with pytest.raises(DataError, match=r"gone\.jpg"):
-        read_picture(CaptionedImage(1, tmp_path / "gone.jpg", ("x",)))
+def test_unreadable_pictures_are_replaced_the_same_way_every_time(
+    shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = shutil.copytree(shapes, tmp_path / "shapes")
+    for number in (2, 5):
+        (root / "images" / f"train-{number}.png").write_bytes(b"\x89PNG nothing")
+    one, two = dataset(root), dataset(root)
+    whole = dataset(shapes)
+    for epoch in range(3):
+        for data in (one, two, whole):
+            data.set_epoch(epoch)
+        for index in range(12):
+            assert same(one[index], two[index])
+            if index in (1, 4):
+                assert one[index].index not in (1, 4)
+            else:
+                assert same(one[index], whole[index])
+    assert one.unreadable == 2
+    # Once by each data set, not once an epoch.
+    assert caplog.text.count("train-2.png") == 2
+    # Which one comes instead changes from pass to pass.
+    others = set()
+    for epoch in range(20):
+        one.set_epoch(epoch)
+        others.add(one[1].index)
+    assert len(others) > 3
+
+
+def test_workers_count_for_the_trainer(shapes: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(shapes, tmp_path / "shapes")
+    (root / "images" / "train-2.png").write_bytes(b"")
+    data = dataset(root)
+    assert sum(len(items) for items in DataLoader(data, 4, num_workers=1, collate_fn=list)) == 12
+    assert data.unreadable == 1
+
+
+def test_nothing_readable_ends_it(shapes: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(shapes, tmp_path / "shapes")
+    for path in (root / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="100 pictures in a row"):
+        dataset(root)[0]
+
+
+def test_weights_repeat_pictures_differently(shapes: Path) -> None:
+    data = dataset(shapes, mixture=Mixture((12,), (2.5,), 1), captions_per_image=2)
+    assert len(data) == 30
+    items = [data[index] for index in range(30)]
+    counts = Counter(item.index for item in items)
+    assert set(counts.values()) == {2, 3}
+    first, second = (item for item in items[:24] if item.index == 3)
+    assert not np.array_equal(first.pixels, second.pixels)
+    # The first of them is what it would be without weights.
+    assert same(first, dataset(shapes, captions_per_image=2)[3])
+
+
+def test_unknown_words_are_no_targets(shapes: Path) -> None:
+    captions = load_split(shapes, "train").captions
+    known = CaptionTokenizer.train(captions, min_count=13)
+    data = CaptionDataset(
+        load_split(shapes, "train").images,
+        known,
+        PictureReader(PreprocessSpec(height=64, width=64)),
+        Augmentation(),
+        captions_per_image=1,
+        max_tokens=20,
+        seed=1,
+    )
+    batch = collate([data[0]])
+    assert UNK_ID in batch["input_ids"]
+    assert UNK_ID not in batch["labels"]
