@@ -192,6 +192,13 @@ class CnnTransformer(PreTrainedModel):
             if not self.config.tie_embeddings:
                 nn.init.xavier_uniform_(self.output_weight)
 
+    def train(self, mode: bool = True) -> CnnTransformer:
+        """Set training mode; a frozen trunk stays in evaluation mode, BatchNorm statistics too."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.trunk.eval()
+        return self
+
     # --- encoder -----------------------------------------------------------------------------
 
     def image_features(self, pixels: Tensor) -> Tensor:

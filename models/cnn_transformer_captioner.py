@@ -153,7 +153,7 @@ class CnnTransformerCaptioner(Captioner):
                 captions.append(
                     [
                         WordAttention(word=word, attention=grid[positions].mean(0).tolist())
-                        for word, positions in self.tokenizer.spans(hypothesis.tokens)
+                        for word, positions in self.tokenizer.sentence_spans(hypothesis.tokens)
                     ]
                 )
             out.append(captions)

@@ -33,6 +33,7 @@ class ModelMetadata(BaseModel):
         git_sha: commit of the code that trained it, with `-dirty` where that holds.
         licence: SPDX name or a sentence.
         source: hub id and revision, or the command that trained it.
+        notes: what a user should know before relying on it, a sentence each.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +48,7 @@ class ModelMetadata(BaseModel):
     git_sha: str = ""
     licence: str = ""
     source: str = ""
+    notes: list[str] = Field(default_factory=list)
 
 
 def read(directory: Path) -> ModelMetadata:

@@ -105,11 +105,18 @@ class CaptionTokenizer:
 
     def sentence(self, ids: Sequence[int]) -> str:
         """Return `ids` as a sentence for people: capital first, full stop last."""
-        text = " ".join(word for word, _ in self.spans(ids))
-        return f"{text[:1].upper()}{text[1:]}." if text else ""
+        text = " ".join(word for word, _ in self.sentence_spans(ids))
+        return f"{text}." if text else ""
 
-    def spans(self, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
-        """Return the words people read, each with the positions in `ids` of its tokens."""
+    def sentence_spans(self, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
+        """Return the words of `sentence`, each with the positions in `ids` of its tokens."""
+        spans = self._spans(ids)
+        if spans:
+            first, positions = spans[0]
+            spans[0] = (first[:1].upper() + first[1:], positions)
+        return spans
+
+    def _spans(self, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
         out: list[tuple[str, list[int]]] = []
         for position, token_id in enumerate(ids):
             if token_id < len(SPECIAL_TOKENS):

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "CAPTIONBOX_"
 
+_OF_THE_CLIENT = (PREFIX + "BASE_URL", PREFIX + "API_KEY")
+"""What the SDK reads; both may well stand in one environment."""
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
@@ -180,7 +183,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
 def _unknown_names() -> Iterator[str]:
     known = [PREFIX + field.upper() for field in Settings.model_fields]
     for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        if name.upper().startswith(PREFIX) and name.upper() not in (*known, *_OF_THE_CLIENT):
             near = difflib.get_close_matches(name.upper(), known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield f"{name} is not a setting of the service and has no effect{hint}"

@@ -38,6 +38,8 @@ def card(metadata: ModelMetadata) -> str:
             "",
             *_table(metadata.metrics),
         ]
+    if metadata.notes:
+        lines += ["## Notes", "", *[f"- {note}" for note in metadata.notes], ""]
     return "\n".join(lines)
 
 

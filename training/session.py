@@ -204,7 +204,7 @@ def training_arguments(
         bf16=use_bf16(recipe.bf16),
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=1,
+        save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
         metric_for_best_model="cider",
         greater_is_better=True,

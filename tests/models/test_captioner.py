@@ -116,7 +116,7 @@ def test_attention_is_a_map_a_word(captioner: CompactCaptioner) -> None:
         words = after[0].words
         assert words is not None
         sentence = " ".join(word.word for word in words)
-        assert after[0].text.lower() == f"{sentence}."
+        assert after[0].text == f"{sentence}."
         for word in words:
             grid = np.array(word.attention)
             assert grid.shape == (2, 2)

@@ -71,7 +71,7 @@ def test_sentence_reads_well() -> None:
 
 def test_spans_join_the_possessive_to_its_word() -> None:
     ids = BASE.encode("a dog's t-shirt")
-    assert BASE.spans(ids) == [("a", [0]), ("dog's", [1, 2]), ("t-shirt", [3])]
+    assert BASE.sentence_spans(ids) == [("A", [0]), ("dog's", [1, 2]), ("t-shirt", [3])]
 
 
 def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from training.recipe import Augmentation, Recipe
 RECIPE = Recipe(
     method="compact",
     min_word_count=4,
-    epochs=24,
+    epochs=11,
     batch_images=32,
     learning_rate=4e-4,
     trunk_learning_rate=4e-5,
