@@ -1,0 +1,55 @@
+"""The embedded model: its size, its card, its captions of real photographs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.catalogue import load_captioner
+from models.interface import CaptionOptions
+from training.captioning import caption_images
+from training.coco import load_split
+from training.evaluate import evaluate, main
+from training.model_card import card
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = ROOT / "models" / "weights" / "compact"
+FLICKR = ROOT.parent / "shared" / "data" / "flickr8k"
+
+needs_flickr = pytest.mark.skipif(not FLICKR.is_dir(), reason="../shared with Flickr8k is absent")
+
+
+def test_is_small_enough_to_commit() -> None:
+    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.*")) < 25e6
+
+
+def test_card_says_what_the_metadata_says() -> None:
+    from models.metadata import read
+
+    assert (MODEL / "README.md").read_text(encoding="utf-8") == card(read(MODEL))
+
+
+@needs_flickr
+def test_reaches_its_card_and_the_first_bar() -> None:
+    recorded = json.loads((MODEL / "captionbox.json").read_text())["metrics"]["flickr8k/val"]
+    scores = evaluate(str(MODEL), FLICKR, "val", beams=3).scores
+    # Other processors round otherwise; a caption or two of a thousand may differ.
+    assert scores.cider == pytest.approx(recorded["cider"], abs=0.01)
+    assert scores.bleu_4 == pytest.approx(recorded["bleu_4"], abs=0.005)
+    assert scores.cider >= 0.46
+    assert scores.bleu_4 >= 0.195
+
+
+@needs_flickr
+def test_batch_size_does_not_change_captions() -> None:
+    images = load_split(FLICKR, "val").images[:12]
+    captioner = load_captioner(MODEL)
+    one = caption_images(captioner, images, CaptionOptions(), batch_size=1)
+    twelve = caption_images(captioner, images, CaptionOptions(), batch_size=12)
+    assert one == twelve
+
+
+@needs_flickr
+def test_wrong_split_is_one_clear_line(caplog: pytest.LogCaptureFixture) -> None:
+    assert main(["--model", str(MODEL), "--data", str(FLICKR), "--split", "holiday"]) == 2
+    assert "no captions for the split 'holiday'" in caplog.text
