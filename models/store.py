@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import shutil
@@ -72,10 +73,8 @@ def install(directory: Path, name: str, version: str | None = None) -> StoredMod
             )
     tag = f"{name}:{version}" if version else name
     if version is not None:
-        try:
+        with contextlib.suppress(ModelNotFoundError):
             return find(tag)
-        except ModelNotFoundError:
-            pass
     try:
         with bentoml.models.create(
             tag,
