@@ -30,3 +30,14 @@ def of_main(value: Any) -> Any:
         torch.distributed.broadcast_object_list(holder)
         return holder[0]
     return value
+
+
+def leave() -> None:
+    """Wait for the other processes and end the communication between them.
+
+    A process that exits with its group's threads still running may be aborted by the C++ runtime,
+    after all its work is done.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -31,6 +31,7 @@ from training.metrics import score
 from training.mixture import DataSource, Mixture
 from training.model_directory import export
 from training.pictures import PictureReader
+from training.processes import leave
 from training.recipe import Recipe, load_recipe
 from training.splits import Splits
 from training.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
@@ -173,6 +174,7 @@ class Session:
         if resume and not checkpoints:
             logger.warning("no complete checkpoint yet: starting from the beginning")
         trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+        leave()
         return self.run / run_directory.MODEL_NAME
 
 

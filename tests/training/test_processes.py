@@ -81,6 +81,8 @@ def torchrun(module: str, command: list[str]) -> str:
     return said
 
 
+# Rendezvous and shut-down of real processes depend on how busy the machine is.
+@pytest.mark.slow
 def test_two_processes_equal_one_with_twice_the_batch(
     uneven: Path, tmp_path: Path, tiny_overrides: list[str]
 ) -> None:
