@@ -24,17 +24,17 @@ from pathlib import Path
 from models import metadata as metadata_module
 from models.catalogue import load_captioner
 from models.interface import CaptionOptions
-from models.metadata import FILE_NAME, BrokenModelError
-from models.store import ModelNotFoundError, find
+from models.metadata import BrokenModelError
+from models.store import ModelNotFoundError
 from training.captioning import caption_images
 from training.coco import CaptionedImage, DataError, load_split
 from training.image_cache import ImageCache
 from training.learning_curve import log_of
 from training.metrics import JavaMetric, Scores, score
 from training.model_card import card
+from training.model_directory import model_directory
 from training.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
 from training.report import ReportContent, write_report
-from training.run_directory import MODEL_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -58,18 +58,6 @@ class Evaluation:
     scores: Scores
     beams: int
     unreadable: int = 0
-
-
-def model_directory(model: str) -> Path:
-    """Return the directory of a model named by store tag, model directory or run folder.
-
-    Raises:
-        ModelNotFoundError: it is none of these.
-    """
-    for folder in (Path(model), Path(model) / MODEL_NAME):
-        if (folder / FILE_NAME).is_file():
-            return folder
-    return find(model).path
 
 
 def evaluate(

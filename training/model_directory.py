@@ -1,4 +1,4 @@
-"""Write a trained network as a model directory, complete enough to register and to serve."""
+"""Model directories: where a named one is, and how a trained network becomes one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,23 @@ from torch import nn
 
 from models import metadata as metadata_module
 from models.cnn_transformer import CnnTransformer
-from models.metadata import ModelMetadata
+from models.metadata import FILE_NAME, ModelMetadata
+from models.store import find
 from models.tokenizer import CaptionTokenizer
 from training.model_card import card
+from training.run_directory import MODEL_NAME
+
+
+def model_directory(model: str) -> Path:
+    """Return the directory of a model named by store tag, model directory or run folder.
+
+    Raises:
+        ModelNotFoundError: it is none of these.
+    """
+    for folder in (Path(model), Path(model) / MODEL_NAME):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    return find(model).path
 
 
 def export(

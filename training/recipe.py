@@ -64,9 +64,15 @@ class Recipe(BaseModel):
         beta2: Adam's second-moment decay.
         max_grad_norm: gradients are scaled down to this norm.
         label_smoothing: 0..1.
+        average: decay per step of the moving average of the weights, which is then what is
+            validated and kept; 0 keeps the weights themselves.
         augmentation: of training pictures.
         baseline: of self-critical training: the greedy caption's reward, or the mean reward of the
             picture's other samples.
+        rollout: of self-critical training: captions drawn from the tempered distribution, or the
+            hypotheses of a beam search as wide (Cornia et al. 2020), which are the captions that
+            serving chooses between.
+        temperature: of drawn captions; the tempered distribution is also the one that learns.
         max_unreadable: share of a data set's pictures that may be missing or damaged, 0..1: they
             are named and left out. More fail the run.
         early_stopping: stop after so many validations without a better CIDEr; 0 never.
@@ -94,8 +100,11 @@ class Recipe(BaseModel):
     beta2: Annotated[float, Field(gt=0, lt=1)] = 0.98
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
     baseline: Literal["greedy", "others"] = "greedy"
+    rollout: Literal["sample", "beam"] = "sample"
+    temperature: Annotated[float, Field(gt=0, le=5)] = 1.0
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     early_stopping: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1

@@ -17,7 +17,7 @@ from pathlib import Path
 from models.catalogue import load_captioner
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError, StoredModel, install
-from training.evaluate import model_directory
+from training.model_directory import model_directory
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 RUN/recipe.json        the recipe, overrides applied
 RUN/data.json          data sets and splits
 RUN/tokenizer.json     vocabulary, made from the training captions
+RUN/start/             the model the run went on from, if any
 RUN/log.jsonl          one JSON object a line: loss, learning rate, validation scores
 RUN/checkpoint-STEP/   the trainer's state, for --resume (last and best)
 RUN/model/             the best model so far, ready to evaluate and register
@@ -20,6 +21,7 @@ from training.disk import shortage
 
 LOG_NAME = "log.jsonl"
 MODEL_NAME = "model"
+START_NAME = "start"
 RECIPE_NAME = "recipe.json"
 DATA_NAME = "data.json"
 _MINIMUM_FREE_BYTES = 1_000_000_000

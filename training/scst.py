@@ -3,11 +3,11 @@
     python -m training.scst --model RUN_OR_TAG --data DIR [--data DIR ...] --out RUN2
     python -m training.scst --out RUN2 --resume
 
-Starts from a trained model. Each picture's captions are sampled, scored with CIDEr-D against its
-references and reinforced by how much they beat a baseline: the greedy caption, or the mean of the
-picture's other samples (Luo 2020). Document frequencies come from the training captions. The end
-token counts as a word in every n-gram: without it, captions learn to stop at "... of a", which then
-costs nothing.
+Starts from a trained model. Each picture's captions are drawn, or searched by beams (Cornia et al.
+2020), scored with CIDEr-D against its references and reinforced by how much they beat a baseline:
+the greedy caption, or the mean of the picture's other captions (Luo 2020). Document frequencies
+come from the training captions. The end token counts as a word in every n-gram: without it,
+captions learn to stop at "... of a", which then costs nothing.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from training import run_directory
 from training.cider_d import CiderD, CiderReferences
 from training.coco import CaptionedImage, DataError
 from training.dataset import TrainingItem, stack_pixels
-from training.evaluate import model_directory
 from training.mixture import DataSource
+from training.model_directory import model_directory
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.run_directory import RunError
@@ -49,7 +49,6 @@ from training.trainer import CaptionTrainer
 logger = logging.getLogger(__name__)
 
 END = "</s>"
-START_NAME = "start"
 
 
 class Reward:
@@ -106,11 +105,12 @@ class ScstTrainer(CaptionTrainer):
 
     Args:
         reward: scores captions of training pictures.
+        no_repeat_ngram: as the model is served with.
         kwargs: `CaptionTrainer`'s own.
     """
 
-    def __init__(self, *, reward: Reward, **kwargs: Any) -> None:
-        self.reward = reward
+    def __init__(self, *, reward: Reward, no_repeat_ngram: int = 0, **kwargs: Any) -> None:
+        self.reward, self.no_repeat_ngram = reward, no_repeat_ngram
         self._rewards: list[tuple[float, float]] = []
         super().__init__(**kwargs)
 
@@ -127,6 +127,8 @@ class ScstTrainer(CaptionTrainer):
         features, samples, advantage = self._roll_out(inputs)
         input_ids, labels = (part.to(features.device) for part in sequence_batch(samples))
         logits = model(input_ids=input_ids, features=features).logits.float()  # [B, C, T, V]
+        if self.recipe.rollout == "sample":
+            logits = logits / self.recipe.temperature
         counted = labels != IGNORED
         chosen = labels.masked_fill(~counted, EOS_ID)[..., None]
         log_probs = logits.log_softmax(-1).gather(-1, chosen)[..., 0]  # [B, C, T]
@@ -140,13 +142,23 @@ class ScstTrainer(CaptionTrainer):
         with torch.no_grad(), self.compute_loss_context_manager():
             features = network.image_features(inputs["pixels"])
             memory = network.memory(features)
+            beams = self.recipe.rollout == "beam"
             settings = SearchSettings(
-                bos_id=BOS_ID, eos_id=EOS_ID, max_tokens=longest, num_return=count
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                max_tokens=longest,
+                num_return=count,
+                num_beams=count if beams else 1,
+                temperature=self.recipe.temperature,
+                no_repeat_ngram=self.no_repeat_ngram,
             )
             batch, device = len(memory), memory.device
-            seeds = torch.randint(2**62, (batch,)).tolist()
             state = network.start(memory, longest)
-            samples = sample(network.step, state, batch, settings, device, seeds)
+            if beams:
+                samples = beam_search(network.step, state, batch, settings, device)
+            else:
+                seeds = torch.randint(2**62, (batch,)).tolist()
+                samples = sample(network.step, state, batch, settings, device, seeds)
             index = inputs["index"].tolist()
             flat = [hypothesis for group in samples for hypothesis in group]
             repeated = [i for i in index for _ in range(count)]
@@ -194,7 +206,7 @@ def train_self_critical(
     if is_main():
         run_directory.prepare(run, resume)
     splits = Splits.load(data, recipe.max_unreadable)
-    own = run / START_NAME
+    own = run / run_directory.START_NAME
     captioner = load_captioner(own if resume else start)
     if not isinstance(captioner, CnnTransformerCaptioner):
         raise BrokenModelError(f"{captioner.method} cannot be trained self-critically")
@@ -209,7 +221,12 @@ def train_self_critical(
     network, tokenizer = captioner.network, captioner.tokenizer
     session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps, image_cache)
     reward = Reward([image for part in splits.train for image in part.images], tokenizer)
-    trainer = session.trainer(ScstTrainer, reward=reward, data_collator=collate_pixels)
+    trainer = session.trainer(
+        ScstTrainer,
+        reward=reward,
+        no_repeat_ngram=metadata.decode.no_repeat_ngram,
+        data_collator=collate_pixels,
+    )
     if not resume:
         if is_main():
             shutil.copytree(start, own, dirs_exist_ok=True)
@@ -247,7 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.resume:
             recipe, data = read_start(options.out)
-            start = options.out / START_NAME
+            start = options.out / run_directory.START_NAME
         else:
             recipe = load_recipe(options.config, options.overrides)
             data = [DataSource.parse(text) for text in options.data]

@@ -1,17 +1,22 @@
 """Train a captioner on COCO-format data.
 
     python -m training.train --config compact --data DIR [--data DIR ...] --out RUN
+    python -m training.train --init MODEL --config compact --data DIR --out RUN
     python -m training.train --out RUN --resume
 
 Shows a progress bar, loss and validation CIDEr; writes checkpoints and the best model into RUN
 (`training/run_directory.py` says what is where). `--set key=value` changes a recipe's number,
 `--set model.d_model=256` one of the network's. Validation runs on the first `--data`'s `val` split.
+
+`--init` goes on from a trained model (a tag of the store, a model directory or another run) and
+keeps its vocabulary: fine-tuning on one's own pictures. Without it the network starts afresh.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -21,13 +26,19 @@ from safetensors.torch import load_file
 from transformers import set_seed
 
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, load_imagenet_weights
+from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
+from models.cnn_transformer_captioner import CnnTransformerCaptioner
+from models.cnn_transformer_config import UNK_ID
 from models.metadata import BrokenModelError, ModelMetadata
+from models.metadata import read as read_metadata
 from models.preprocessing import PreprocessSpec
+from models.store import ModelNotFoundError
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
 from training.coco import DataError
 from training.mixture import DataSource
+from training.model_directory import model_directory
 from training.output_bias import log_frequencies
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
@@ -73,39 +84,22 @@ def build_network(recipe: Recipe, vocab_size: int, trunk: Path | None) -> CnnTra
     return network
 
 
-def train(
-    recipe: Recipe,
-    data: list[DataSource],
-    run: Path,
-    resume: bool = False,
-    trunk: Path | None = None,
-    max_steps: int = -1,
-    image_cache: Path | None = None,
-) -> Path:
-    """Train and return the directory of the best model.
+def start_afresh(
+    recipe: Recipe, splits: Splits, trunk: Path | None, run: Path | None
+) -> tuple[CnnTransformer, CaptionTokenizer, ModelMetadata]:
+    """Return a new network, its vocabulary and what its metadata will be.
 
     Args:
-        recipe: all numbers.
-        data: data sets with a `train` split; the first one's `val` split validates.
-        run: the run's folder, see `training.run_directory`.
-        resume: continue from the newest complete checkpoint in `run`.
-        trunk: pretrained trunk weights for a fresh run.
-        max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
-        image_cache: folder for decoded pictures.
-
-    Raises:
-        DataError, RecipeError, RunError: see there.
+        recipe, trunk: see `build_network`.
+        splits: the training captions make the vocabulary.
+        run: an earlier run whose vocabulary is to be used; `None` makes one.
     """
-    if is_main():
-        run_directory.prepare(run, resume)
-    splits = Splits.load(data, recipe.max_unreadable)
-    if resume:
+    if run is not None:
         tokenizer = CaptionTokenizer.load(run)
     else:
         tokenizer = CaptionTokenizer.train(
             splits.captions, recipe.min_word_count, recipe.max_vocabulary
         )
-    set_seed(recipe.seed)
     network = build_network(recipe, len(tokenizer), trunk)
     with torch.no_grad():
         network.output_bias.copy_(log_frequencies(tokenizer, splits.captions))
@@ -126,6 +120,79 @@ def train(
         git_sha=run_directory.git_sha(),
         source=f"python -m training.train --config {recipe.method}",
     )
+    return network, tokenizer, metadata
+
+
+def go_on_from(
+    init: Path, recipe: Recipe, splits: Splits
+) -> tuple[CnnTransformer, CaptionTokenizer, ModelMetadata]:
+    """Return a trained model's network, its vocabulary and what its metadata will be.
+
+    Raises:
+        BrokenModelError: `init` is damaged or of a method that cannot be trained so.
+        RecipeError: the recipe is of another method, or sets what the model has settled.
+    """
+    captioner = load_captioner(init)
+    if not isinstance(captioner, CnnTransformerCaptioner):
+        raise BrokenModelError(f"{captioner.method} cannot be trained on")
+    if captioner.method != recipe.method:
+        raise RecipeError(f"the recipe trains {recipe.method}, --init is a {captioner.method}")
+    if recipe.model:
+        raise RecipeError(f"model.{next(iter(recipe.model))}: --init has its network settled")
+    began = read_metadata(init)
+    network, tokenizer = captioner.network, captioner.tokenizer
+    tokens = [token for text in splits.captions for token in tokenizer.encode(text)]
+    unknown = 100 * tokens.count(UNK_ID) / max(len(tokens), 1)
+    logger.info("the model's vocabulary lacks %.1f %% of the captions' words", unknown)
+    metadata = began.model_copy(
+        update={
+            "data": [*began.data, *(d for d in splits.described if d not in began.data)],
+            "metrics": {},
+            "notes": [],
+            "git_sha": run_directory.git_sha(),
+            "source": f"{began.source}, then python -m training.train --init",
+        }
+    )
+    return network, tokenizer, metadata
+
+
+def train(
+    recipe: Recipe,
+    data: list[DataSource],
+    run: Path,
+    resume: bool = False,
+    trunk: Path | None = None,
+    max_steps: int = -1,
+    image_cache: Path | None = None,
+    init: Path | None = None,
+) -> Path:
+    """Train and return the directory of the best model.
+
+    Args:
+        recipe: all numbers.
+        data: data sets with a `train` split; the first one's `val` split validates.
+        run: the run's folder, see `training.run_directory`.
+        resume: continue from the newest complete checkpoint in `run`.
+        trunk: pretrained trunk weights for a fresh run.
+        max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+        image_cache: folder for decoded pictures.
+        init: model directory to go on from; on `resume` the run's own copy is used.
+
+    Raises:
+        BrokenModelError: `init` cannot be loaded.
+        DataError, RecipeError, RunError: see there.
+    """
+    if is_main():
+        run_directory.prepare(run, resume)
+    splits = Splits.load(data, recipe.max_unreadable)
+    own = run / run_directory.START_NAME
+    if resume and own.is_dir():
+        init = own
+    set_seed(recipe.seed)
+    if init is not None:
+        network, tokenizer, metadata = go_on_from(init, recipe, splits)
+    else:
+        network, tokenizer, metadata = start_afresh(recipe, splits, trunk, run if resume else None)
     logger.info(
         "%d captions, %d words; %.1f M parameters",
         len(splits.captions),
@@ -136,6 +203,8 @@ def train(
     trainer = session.trainer()
     # Last of all: a mistake found before leaves no half-begun run.
     if not resume and is_main():
+        if init is not None:
+            shutil.copytree(init, own, dirs_exist_ok=True)
         write_start(run, recipe, data, tokenizer)
     return session.fit(trainer, resume)
 
@@ -157,6 +226,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
+    parser.add_argument("--init", metavar="MODEL", help="store tag, model directory or run folder")
     parser.add_argument("--trunk", type=Path, help="pretrained trunk weights (safetensors)")
     parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
@@ -164,8 +234,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.resume and not (options.config and options.data):
         parser.error("a new run needs --config and --data")
-    if options.resume and (options.config or options.overrides or options.trunk):
-        parser.error("--resume goes on as the run began: no --config, --set or --trunk with it")
+    if options.resume and (options.config or options.overrides or options.trunk or options.init):
+        parser.error(
+            "--resume goes on as the run began: no --config, --set, --init or --trunk with it"
+        )
+    if options.init and options.trunk:
+        parser.error("--init has a trunk already: no --trunk with it")
     return options
 
 
@@ -187,8 +261,9 @@ def main(arguments: list[str] | None = None) -> int:
             options.trunk,
             options.max_steps,
             options.image_cache,
+            model_directory(options.init) if options.init else None,
         )
-    except (DataError, RecipeError, RunError, BrokenModelError) as error:
+    except (DataError, RecipeError, RunError, BrokenModelError, ModelNotFoundError) as error:
         logger.error("%s", error)
         return 2
     logger.info("best model: %s", best)

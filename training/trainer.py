@@ -18,6 +18,7 @@ from training.pictures import check_share
 from training.processes import of_main
 from training.recipe import Recipe
 from training.run_directory import append_log
+from training.weight_average import WeightAverage
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,10 @@ class CaptionTrainer(Trainer):
     def __init__(self, *, recipe: Recipe, validate: Validate, **kwargs: Any) -> None:
         self.recipe, self.validate = recipe, validate
         super().__init__(**kwargs)
+        self.average: WeightAverage | None = None
+        if recipe.average:
+            self.average = WeightAverage(kwargs["model"], recipe.average)
+            self.add_callback(Averaging(self.average))
         # Has the trainer count the tokens of all processes and accumulation steps for
         # `compute_loss`, which then does the averaging.
         self.model_accepts_loss_kwargs = True
@@ -88,14 +93,27 @@ class CaptionTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Caption the validation split, log the scores and return them as `eval_NAME`."""
-        # One process captions; the others wait for its scores, on which all decide what is best.
-        found = of_main(self._validated() if self.accelerator.is_main_process else {})
-        scores = {f"eval_{name}": value for name, value in found.items()}
-        self.log(scores)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, scores
-        )
+        # The callbacks keep the best weights: they must see those that were validated.
+        with self.average.in_place() if self.average else contextlib.nullcontext():
+            # One process captions; the others wait for its scores, on which all decide what is
+            # best.
+            found = of_main(self._validated() if self.accelerator.is_main_process else {})
+            scores = {f"eval_{name}": value for name, value in found.items()}
+            self.log(scores)
+            self.control = self.callback_handler.on_evaluate(
+                self.args, self.state, self.control, scores
+            )
         return scores
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.average and self.accelerator.is_main_process:
+            self.average.save(Path(output_dir))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.average and checkpoint is not None:
+            self.average.load(Path(checkpoint))
 
     def _validated(self) -> dict[str, float]:
         network = self.accelerator.unwrap_model(self.model)
@@ -110,6 +128,23 @@ class CaptionTrainer(Trainer):
                 return self.validate()
         finally:
             network.train()
+
+
+class Averaging(TrainerCallback):
+    """Takes every step's weights into the average."""
+
+    def __init__(self, average: WeightAverage) -> None:
+        self.average = average
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **kwargs: Any,
+    ) -> None:
+        """Update the average."""
+        self.average.update()
 
 
 class RunLog(TrainerCallback):

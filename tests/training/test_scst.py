@@ -83,15 +83,10 @@ def test_bad_endings_are_counted() -> None:
     assert share_of_bad_endings([]) == 0.0
 
 
-@pytest.fixture(scope="module")
-def started(
-    shapes: Path, tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A run that has learnt words but not yet which picture they belong to."""
-    out = tmp_path_factory.mktemp("scst") / "start"
+def train_for(epochs: int, shapes: Path, overrides: list[str], out: Path) -> Path:
     sets = [
         part
-        for override in (*tiny_overrides, "epochs=16", "learning_rate=0.003")
+        for override in (*overrides, f"epochs={epochs}", "learning_rate=0.003")
         for part in ("--set", override)
     ]
     arguments = ["--config", "compact", "--data", str(shapes), "--out", str(out), *sets]
@@ -99,18 +94,35 @@ def started(
     return out
 
 
-@pytest.mark.parametrize("baseline", ["greedy", "others"])
+@pytest.fixture(scope="module")
+def started(
+    shapes: Path, tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Runs that have learnt words (`sample`) or sentences (`beam`), not yet which picture's."""
+    folder = tmp_path_factory.mktemp("scst")
+    return {
+        rollout: train_for(epochs, shapes, tiny_overrides, folder / rollout)
+        for rollout, epochs in (("sample", 16), ("beam", 60))
+    }
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("rollout=sample", "baseline=greedy", "temperature=1"),
+        ("rollout=sample", "baseline=others", "temperature=0.7"),
+        ("rollout=beam", "baseline=others"),
+    ],
+)
 def test_reward_rises(
-    started: Path, shapes: Path, tmp_path: Path, baseline: str, monkeypatch: pytest.MonkeyPatch
+    started: dict[str, Path], shapes: Path, tmp_path: Path, how: tuple[str, ...]
 ) -> None:
     torch.manual_seed(0)
     out = tmp_path / "run"
     overrides = ("bf16=off", "batch_images=6", "learning_rate=0.001", "epochs=40", "warmup=0")
-    sets = [part for o in (*overrides, f"baseline={baseline}") for part in ("--set", o)]
-    assert (
-        scst_command(["--model", str(started), "--data", str(shapes), "--out", str(out), *sets])
-        == 0
-    )
+    sets = [part for o in (*overrides, *how) for part in ("--set", o)]
+    start = str(started[how[0].removeprefix("rollout=")])
+    assert scst_command(["--model", start, "--data", str(shapes), "--out", str(out), *sets]) == 0
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     rewards = [entry["reward"] for entry in log if "reward" in entry]
     assert np.mean(rewards[-3:]) > np.mean(rewards[:2]) + 0.05

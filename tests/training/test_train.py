@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,7 @@ def overrides(tiny_overrides: list[str]) -> list[str]:
         "model.output_dropout=0",
         "weight_decay=0",
         "label_smoothing=0",
+        "average=0.8",
         'augmentation={"flip":0.5}',
     ]
 
@@ -108,11 +110,12 @@ def test_killed_and_resumed_equals_straight(
     (out / "checkpoint-99999").mkdir()
     done = run("train", "--out", str(out), "--resume")
     assert done.returncode == 0, done.stderr
-    expected = load_file(complete_checkpoints(straight)[-1] / "model.safetensors")
-    resumed = load_file(complete_checkpoints(out)[-1] / "model.safetensors")
-    assert expected.keys() == resumed.keys()
-    for name, tensor in expected.items():
-        assert tensor.equal(resumed[name]), name
+    for file in ("model.safetensors", "average.safetensors"):
+        expected = load_file(complete_checkpoints(straight)[-1] / file)
+        resumed = load_file(complete_checkpoints(out)[-1] / file)
+        assert expected.keys() == resumed.keys()
+        for name, tensor in expected.items():
+            assert tensor.equal(resumed[name]), name
 
 
 def _epochs(out: Path) -> int:
@@ -152,6 +155,36 @@ def test_register_and_evaluate_by_tag(straight: Path, shapes: Path, tmp_path: Pa
     assert "CIDEr" in run("evaluate", *arguments, home=home).stdout
 
 
+def test_goes_on_from_a_trained_model(straight: Path, shapes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    rates = ("learning_rate=1e-6", "trunk_learning_rate=1e-6", "batch_images=6", "bf16=off")
+    sets = [part for override in (*rates, "epochs=1") for part in ("--set", override)]
+    done = run(
+        "train",
+        "--init",
+        str(straight),
+        "--config",
+        "compact",
+        "--data",
+        str(shapes),
+        "--out",
+        str(out),
+        *sets,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the model's vocabulary lacks 0.0 % of the captions' words" in done.stderr
+    before = json.loads((straight / "model" / "captionbox.json").read_text())
+    after = json.loads((out / "model" / "captionbox.json").read_text())
+    # A rate this small changes nothing to speak of: what was learnt is still there.
+    assert after["metrics"]["shapes/val"]["cider"] > 0.8 * before["metrics"]["shapes/val"]["cider"]
+    assert after["vocabulary_sha256"] == before["vocabulary_sha256"]
+    assert "--init" in after["source"]
+    shutil.rmtree(out / "checkpoint-2")
+    done = run("train", "--out", str(out), "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "vocabulary lacks" in done.stderr, "it must begin with the same model again"
+
+
 def test_exported_model_is_complete(straight: Path) -> None:
     captioner = load_captioner(straight / "model")
     assert captioner.method == "compact"
@@ -174,6 +207,14 @@ def test_exported_model_is_complete(straight: Path) -> None:
             "--trunk nothing.bin",
         ),
         (["--config", "compact", "--data", "DATA", "--out", "/proc/run"], "cannot be written"),
+        (
+            ["--init", "nobody", "--config", "compact", "--data", "DATA", "--out", "OUT"],
+            "no model 'nobody'",
+        ),
+        (
+            ["--init", "DEFAULT", "--config", "tf-tutorial", "--data", "DATA", "--out", "OUT"],
+            "the recipe trains tf-tutorial, --init is a compact",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line(
@@ -183,10 +224,12 @@ def test_mistakes_are_one_clear_line(
     message: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    filled = [
-        str(shapes) if part == "DATA" else str(tmp_path / "run") if part == "OUT" else part
-        for part in arguments
-    ]
+    places = {
+        "DATA": shapes,
+        "OUT": tmp_path / "run",
+        "DEFAULT": ROOT / "models" / "weights" / "compact",
+    }
+    filled = [str(places.get(part, part)) for part in arguments]
     assert train_command(filled) == 2
     assert message in caplog.text
     assert "\n" not in caplog.records[-1].getMessage()
