@@ -1,6 +1,7 @@
 """Put models into the BentoML model store and look at what is there.
 
 python -m models install-default
+python -m models import HUB_ID|DIRECTORY --as NAME [--revision BRANCH|TAG|SHA]
 python -m models list
 python -m models show NAME[:VERSION]
 """
@@ -8,7 +9,6 @@ python -m models show NAME[:VERSION]
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import logging
 import sys
@@ -23,20 +23,21 @@ DEFAULT_DIRECTORY = Path(__file__).resolve().parent / "weights" / "compact"
 logger = logging.getLogger("models")
 
 
-def content_version(directory: Path) -> str:
-    """Return a version that changes with any file of a model directory: 12 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.iterdir()):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def install_default() -> int:
     """Install the embedded default model unless this very version is there already."""
-    version = content_version(DEFAULT_DIRECTORY)
+    version = store.content_version(DEFAULT_DIRECTORY)
     model = store.install(DEFAULT_DIRECTORY, DEFAULT_NAME, version)
     logger.info("%s is in the model store", model.tag)
+    return 0
+
+
+def import_model(source: str, name: str, revision: str | None) -> int:
+    """Import a captioner from the hub or a directory."""
+    # Only here: it brings torch and transformers, seconds that the other commands need not wait.
+    from models.importing import import_model as run
+
+    model = run(source, name, revision)
+    logger.info("imported %s; serve it with CAPTIONBOX_MODELS=%s", model.tag, model.name)
     return 0
 
 
@@ -68,6 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install-default", help="install the embedded model `compact`")
+    importer = commands.add_parser("import", help="import a captioner from the hub")
+    importer.add_argument("source", metavar="HUB_ID|DIRECTORY", help="what to import")
+    importer.add_argument("--as", dest="name", required=True, metavar="NAME", help="its new name")
+    importer.add_argument("--revision", help="branch, tag or commit (default: the main branch)")
     commands.add_parser("list", help="list the models in the store")
     commands.add_parser("show", help="show one model").add_argument("tag", metavar="NAME")
     options = parser.parse_args(arguments)
@@ -75,6 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "install-default":
             return install_default()
+        if options.command == "import":
+            return import_model(options.source, options.name, options.revision)
         return show(options.tag) if options.command == "show" else list_models()
     except (store.ModelNotFoundError, BrokenModelError, ValueError) as error:
         logger.error("%s", error)

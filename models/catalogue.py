@@ -1,19 +1,101 @@
-"""Method names and the classes behind them; imports a method's code only when it is used."""
+"""Every captioning method: its class, the options it honours, the hub models it can import.
+
+One table, read without importing any method's code: the gateway, which has no torch, learns here
+what a served model honours.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from models.interface import Captioner
-from models.metadata import BrokenModelError, read
+from models.interface import Captioner, OptionName
+from models.metadata import BrokenModelError, ModelMetadata, read
 
-METHODS: dict[str, str] = {
-    "compact": "models.cnn_transformer_captioner:CompactCaptioner",
-    "tf-tutorial": "models.cnn_transformer_captioner:TfTutorialCaptioner",
-    "keras-example": "models.cnn_transformer_captioner:KerasExampleCaptioner",
+_DECODING: frozenset[OptionName] = frozenset(
+    {
+        "num_captions",
+        "num_beams",
+        "max_length",
+        "length_penalty",
+        "temperature",
+        "top_p",
+        "seed",
+    }
+)
+"""Options of `models.decoding`."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A captioning method, as far as it is known without its code.
+
+    Attributes:
+        captioner: `module:class` of its `Captioner`.
+        honours: every option that one of its models may honour; see `honoured_options`.
+        architectures: values of `architectures` in a hub model's `config.json` that the method can
+            import.
+        converter: `module:function` of a `models.importing.Convert`; empty where nothing is
+            imported.
+    """
+
+    captioner: str
+    honours: frozenset[OptionName]
+    architectures: tuple[str, ...] = ()
+    converter: str = ""
+
+
+METHODS: dict[str, Method] = {
+    "compact": Method(
+        "models.cnn_transformer_captioner:CompactCaptioner", _DECODING | {"attention"}
+    ),
+    "tf-tutorial": Method(
+        "models.cnn_transformer_captioner:TfTutorialCaptioner", _DECODING | {"attention"}
+    ),
+    "keras-example": Method(
+        "models.cnn_transformer_captioner:KerasExampleCaptioner", _DECODING | {"attention"}
+    ),
 }
-"""Method name to `module:class`."""
+"""Method name to method."""
+
+
+def find_method(name: str) -> Method:
+    """Return the method of a name.
+
+    Raises:
+        BrokenModelError: no method has this name.
+    """
+    try:
+        return METHODS[name]
+    except KeyError:
+        known = ", ".join(METHODS)
+        raise BrokenModelError(f"unknown method {name!r}; known: {known}") from None
+
+
+def honoured_options(metadata: ModelMetadata) -> frozenset[OptionName]:
+    """Return the options that a model honours: its method's, or fewer where it says so.
+
+    Raises:
+        BrokenModelError: its method is unknown.
+    """
+    honours = find_method(metadata.method).honours
+    return honours if metadata.options is None else honours & frozenset(metadata.options)
+
+
+def method_of_architecture(architecture: str) -> str | None:
+    """Return the name of the method that imports an architecture, or None."""
+    for name, method in METHODS.items():
+        if architecture in method.architectures:
+            return name
+    return None
+
+
+def load_object(path: str) -> Any:
+    """Return what `module:name` stands for; imports the module."""
+    module, name = path.split(":")
+    return getattr(import_module(module), name)
 
 
 def captioner_class(method: str) -> type[Captioner]:
@@ -22,12 +104,7 @@ def captioner_class(method: str) -> type[Captioner]:
     Raises:
         BrokenModelError: no method has this name.
     """
-    try:
-        module, name = METHODS[method].split(":")
-    except KeyError:
-        known = ", ".join(METHODS)
-        raise BrokenModelError(f"unknown method {method!r}; known: {known}") from None
-    found: type[Captioner] = getattr(import_module(module), name)
+    found: type[Captioner] = load_object(find_method(method).captioner)
     return found
 
 

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from models import metadata as metadata_module
+from models.catalogue import honoured_options
 from models.cnn_transformer import CnnTransformer
 from models.cnn_transformer_config import BOS_ID, EOS_ID
 from models.decoding import Hypothesis, SearchSettings, beam_search, sample
-from models.interface import Caption, Captioner, CaptionOptions, OptionName, WordAttention
+from models.interface import Caption, Captioner, CaptionOptions, WordAttention
 from models.metadata import BrokenModelError, ModelMetadata
 from models.tokenizer import CaptionTokenizer
 
@@ -33,18 +34,6 @@ class CnnTransformerCaptioner(Captioner):
     """
 
     method: ClassVar[str]
-    honours: ClassVar[frozenset[OptionName]] = frozenset(
-        {
-            "num_captions",
-            "num_beams",
-            "max_length",
-            "length_penalty",
-            "temperature",
-            "top_p",
-            "seed",
-            "attention",
-        }
-    )
 
     def __init__(
         self, network: CnnTransformer, tokenizer: CaptionTokenizer, metadata: ModelMetadata
@@ -57,6 +46,7 @@ class CnnTransformerCaptioner(Captioner):
         expected = metadata.vocabulary_sha256
         if expected and expected != tokenizer.vocabulary_hash():
             raise BrokenModelError("tokenizer.json is not the vocabulary this model learnt with")
+        self.honours = honoured_options(metadata)
         self.network = network.eval()
         self.tokenizer = tokenizer
         self.preprocess = metadata.preprocess

@@ -210,8 +210,9 @@ class Captioner(ABC):
     method: ClassVar[str]
     """The method's name, as in `models.catalogue`."""
 
-    honours: ClassVar[frozenset[OptionName]]
-    """The options this method can honour; any other is refused."""
+    honours: frozenset[OptionName]
+    """The options this model can honour, from `models.catalogue.honoured_options`; any other is
+    refused."""
 
     preprocess: PreprocessSpec
     defaults: DecodeDefaults

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.interface import DecodeDefaults
+from models.interface import DecodeDefaults, OptionName
 from models.preprocessing import PreprocessSpec
 
 FILE_NAME = "captionbox.json"
@@ -27,6 +27,7 @@ class ModelMetadata(BaseModel):
         preprocess: how pictures reach the network.
         decode: the model's default decoding settings.
         vocabulary_sha256: hash of the tokenizer's words in id order; checked at load.
+        options: the options that this model honours, where they are fewer than its method's.
         parameters: number of weights.
         data: what it was trained on, one entry a data set.
         metrics: measured scores, e.g. `{"flickr8k/val": {"cider": 0.6}}`.
@@ -42,6 +43,7 @@ class ModelMetadata(BaseModel):
     preprocess: PreprocessSpec
     decode: DecodeDefaults = DecodeDefaults()
     vocabulary_sha256: str = ""
+    options: list[OptionName] | None = None
     parameters: int = 0
     data: list[str] = Field(default_factory=list)
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)

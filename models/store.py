@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import re
 import shutil
@@ -17,6 +18,9 @@ from models.metadata import ModelMetadata, read
 logger = logging.getLogger(__name__)
 
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+_BLOCK = 1 << 20
+"""Bytes read at once."""
 
 LABEL = "captionbox.method"
 """Store label that marks our models; its value is the method's name."""
@@ -48,6 +52,27 @@ class StoredModel:
         return f"{self.name}:{self.version}"
 
 
+def check_name(name: str) -> None:
+    """Raise `ValueError` unless the store can take `name` as a name or version."""
+    # BentoML would lower-case a name silently, and then not find it as written.
+    if not _ALLOWED.fullmatch(name):
+        raise ValueError(
+            f"the model store cannot take {name!r} as a name or version: use lower-case "
+            "letters, digits, '-', '_' and '.', a letter or digit first and last"
+        )
+
+
+def content_version(directory: Path) -> str:
+    """Return a version that changes with any file of a model directory: 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()[:12]
+
+
 def install(directory: Path, name: str, version: str | None = None) -> StoredModel:
     """Copy a model directory into the store.
 
@@ -64,13 +89,8 @@ def install(directory: Path, name: str, version: str | None = None) -> StoredMod
         ValueError: `name` or `version` is not allowed by the store.
     """
     metadata = read(directory)
-    # BentoML would lower-case a name silently, and then not find it as written.
     for part in filter(None, (name, version)):
-        if not _ALLOWED.fullmatch(part):
-            raise ValueError(
-                f"the model store cannot take {part!r} as a name or version: use lower-case "
-                "letters, digits, '-', '_' and '.', a letter or digit first and last"
-            )
+        check_name(part)
     tag = f"{name}:{version}" if version else name
     if version is not None:
         with contextlib.suppress(ModelNotFoundError):

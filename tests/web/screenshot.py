@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from models.__main__ import content_version
+from models.store import content_version
 from tests.server import Server, install
 from tests.web.browsing import await_captions, card, choose
 from tests.web.conftest import CHROMIUM, FLAGS

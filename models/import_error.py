@@ -1,0 +1,5 @@
+"""Why a model cannot be imported."""
+
+
+class ModelImportError(ValueError):
+    """A model cannot be imported. The message is one sentence for people."""
