@@ -57,6 +57,12 @@ METHODS: dict[str, Method] = {
     "keras-example": Method(
         "models.cnn_transformer_captioner:KerasExampleCaptioner", _DECODING | {"attention"}
     ),
+    "vit-gpt2": Method(
+        "models.vit_gpt2_captioner:VitGpt2Captioner",
+        _DECODING | {"attention"},
+        architectures=("VisionEncoderDecoderModel",),
+        converter="models.vit_gpt2_import:convert",
+    ),
 }
 """Method name to method."""
 

@@ -6,39 +6,27 @@ Follows Xu et al. 2015 (attention over a grid of CNN features) with the decoder 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils.generic import ModelOutput
 from transformers.utils.logging import disable_progress_bar
 
-from models.attention import Attention, FeedForward, KeyValue, gather_rows, write_cache
+from models.attention import Attention, FeedForward, KeyValue, write_cache
 from models.backbones import build_backbone
-from models.cnn_transformer_config import NUM_NEVER_PRODUCED, UNK_ID, CnnTransformerConfig
+from models.caption_network import IGNORED, CaptionOutput, DecodeState
+from models.cnn_transformer_config import (
+    BOS_ID,
+    EOS_ID,
+    NUM_NEVER_PRODUCED,
+    UNK_ID,
+    CnnTransformerConfig,
+)
 
 # A progress bar over one file of 20 MB is noise in every log.
 disable_progress_bar()
-
-IGNORED = -100
-"""Label of positions that do not count in the loss."""
-
-
-@dataclass
-class CaptionOutput(ModelOutput):
-    """Result of a training forward pass.
-
-    Attributes:
-        loss: scalar mean negative log-likelihood per counted token, in nats (label smoothing
-            included when asked for).
-        logits: `[B, C, T, vocab_size]`; the never-produced ids are -inf.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
 
 
 class Layer(nn.Module):
@@ -101,36 +89,13 @@ class Layer(nn.Module):
         return hidden if self.pre_norm else cast(Tensor, norm(hidden))
 
 
-@dataclass
-class DecodeState:
-    """Key/value caches of a decode in progress. Rows are beams or samples, grouped by picture.
-
-    Attributes:
-        cross: per layer, the pictures' keys and values `[B, heads, S, head_dim]`.
-        own: per layer, the rows' self-attention cache `[N, heads, T_max, head_dim]`, N = B * R.
-        position: number of tokens already fed.
-    """
-
-    cross: list[KeyValue]
-    own: list[KeyValue]
-    position: int = 0
-
-    def select(self, rows: Tensor, pictures: Tensor | None = None) -> None:
-        """Make row i the former row `rows[i]`; keep only `pictures` (int64 indices) if given."""
-        self.own = [gather_rows(cache, rows, self.position) for cache in self.own]
-        if pictures is not None:
-            self.cross = [
-                (key.index_select(0, pictures), value.index_select(0, pictures))
-                for key, value in self.cross
-            ]
-
-
 class CnnTransformer(PreTrainedModel):
     """Captioner: image trunk, optional encoder blocks over its grid, autoregressive decoder."""
 
     config_class = CnnTransformerConfig
     main_input_name = "pixels"
     config: CnnTransformerConfig
+    bos_id, eos_id = BOS_ID, EOS_ID
 
     def __init__(self, config: CnnTransformerConfig) -> None:
         super().__init__(config)
@@ -198,6 +163,11 @@ class CnnTransformer(PreTrainedModel):
         if self.config.freeze_backbone:
             self.trunk.eval()
         return self
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest caption in tokens, end token included."""
+        return self.config.max_positions - 1
 
     # --- encoder -----------------------------------------------------------------------------
 
@@ -302,6 +272,12 @@ class CnnTransformer(PreTrainedModel):
             hidden = layer(hidden, cross, own, state.position)
         state.position += 1
         return self._logits(hidden[:, 0])
+
+    def word_maps(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Return where the last layer looked for each next token; see `CaptionNetwork`."""
+        maps: list[Tensor] = []
+        self.decode(tokens, memory, maps)
+        return maps[-1].reshape(*tokens.shape, *self.grid)
 
     # --- training ----------------------------------------------------------------------------
 

@@ -56,7 +56,13 @@ class CaptionOptions(BaseModel):
 
     num_captions: Annotated[
         int | None,
-        Field(ge=1, le=10, description="How many captions to return, best first.", examples=[1]),
+        Field(
+            ge=1,
+            le=10,
+            description="How many captions to return, best first. No two read alike but for case, "
+            "spacing and punctuation; where the model finds fewer, fewer come.",
+            examples=[1],
+        ),
     ] = None
     num_beams: Annotated[
         int | None,

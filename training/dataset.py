@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.cnn_transformer import IGNORED
+from models.caption_network import IGNORED
 from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from models.preprocessing import Pixels
 from models.tokenizer import CaptionTokenizer

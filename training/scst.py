@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from models import metadata as metadata_module
+from models.caption_network import IGNORED
 from models.catalogue import load_captioner
-from models.cnn_transformer import IGNORED, CnnTransformer
+from models.cnn_transformer import CnnTransformer
 from models.cnn_transformer_captioner import CnnTransformerCaptioner
 from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
 from models.decoding import Hypothesis, SearchSettings, beam_search, sample

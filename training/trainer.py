@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from models.cnn_transformer import IGNORED, CnnTransformer
+from models.caption_network import IGNORED
+from models.cnn_transformer import CnnTransformer
 from training.dataset import CaptionDataset
 from training.pictures import check_share
 from training.processes import of_main

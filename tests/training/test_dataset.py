@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from models.cnn_transformer import IGNORED
+from models.caption_network import IGNORED
 from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from models.preprocessing import PreprocessSpec
 from models.tokenizer import CaptionTokenizer

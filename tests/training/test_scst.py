@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.cnn_transformer import IGNORED
+from models.caption_network import IGNORED
 from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
 from models.decoding import Hypothesis
 from models.tokenizer import CaptionTokenizer

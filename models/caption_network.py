@@ -1,0 +1,93 @@
+"""What a network must offer to be decoded, served and trained: encode once, then step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+from transformers.utils.generic import ModelOutput
+
+from models.attention import KeyValue, gather_rows
+
+IGNORED = -100
+"""Label of positions that do not count in the loss."""
+
+
+@dataclass
+class CaptionOutput(ModelOutput):
+    """Result of a training forward pass.
+
+    Attributes:
+        loss: scalar mean negative log-likelihood per counted token, in nats (label smoothing
+            included when asked for).
+        logits: `[B, C, T, vocab_size]`; the never-produced ids are -inf.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+
+
+@dataclass
+class DecodeState:
+    """Key/value caches of a decode in progress. Rows are beams or samples, grouped by picture.
+
+    Attributes:
+        cross: per layer, the pictures' keys and values `[B, heads, S, head_dim]`.
+        own: per layer, the rows' self-attention cache `[N, heads, T_max, head_dim]`, N = B * R.
+        position: number of tokens already fed.
+    """
+
+    cross: list[KeyValue]
+    own: list[KeyValue]
+    position: int = 0
+
+    def select(self, rows: Tensor, pictures: Tensor | None = None) -> None:
+        """Make row i the former row `rows[i]`; keep only `pictures` (int64 indices) if given."""
+        self.own = [gather_rows(cache, rows, self.position) for cache in self.own]
+        if pictures is not None:
+            self.cross = [
+                (key.index_select(0, pictures), value.index_select(0, pictures))
+                for key, value in self.cross
+            ]
+
+
+class CaptionNetwork(Protocol):
+    """An image encoder and an autoregressive decoder that cross-attends to its output.
+
+    Attributes:
+        bos_id: token that starts every caption.
+        eos_id: token that ends it.
+    """
+
+    bos_id: int
+    eos_id: int
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest caption in tokens, end token included."""
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return the decoder's memory `[B, S, D]` of pictures `uint8 [B, 3, H, W]`."""
+
+    def start(self, memory: Tensor, max_steps: int) -> DecodeState:
+        """Begin a decode of at most `max_steps` calls of `step`, one row per picture."""
+
+    def step(self, tokens: Tensor, state: DecodeState) -> Tensor:
+        """Feed int64 `[N]`, advance `state`, return logits `[N, V]` of the next tokens."""
+
+    def decode(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Return logits `[N, T, V]` for the token after each of `tokens` (teacher forcing).
+
+        Args:
+            tokens: int64 `[N, T]`, the start token first; N = B * R rows grouped by picture.
+            memory: `[B, S, D]`.
+        """
+
+    def word_maps(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Return where the decoder looked for the token after each of `tokens`.
+
+        Returns:
+            `[N, T, rows, columns]` over the picture's grid, the last layer's cross-attention
+            averaged over its heads; each map sums to 1.
+        """

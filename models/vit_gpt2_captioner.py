@@ -1,0 +1,47 @@
+"""`vit-gpt2`: load a directory, caption a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from models import metadata as metadata_module
+from models.metadata import BrokenModelError, ModelMetadata
+from models.network_captioner import NetworkCaptioner
+from models.subword_tokenizer import SubwordTokenizer
+from models.vit_gpt2 import VitGpt2
+
+
+class VitGpt2Captioner(NetworkCaptioner):
+    """A `VitGpt2` with its tokenizer and settings; see `NetworkCaptioner`.
+
+    Raises:
+        BrokenModelError: vocabulary and network do not fit together.
+    """
+
+    method = "vit-gpt2"
+    network: VitGpt2
+    tokenizer: SubwordTokenizer
+
+    def __init__(
+        self, network: VitGpt2, tokenizer: SubwordTokenizer, metadata: ModelMetadata
+    ) -> None:
+        if len(tokenizer) > network.vocab_size:
+            raise BrokenModelError(
+                f"the vocabulary has {len(tokenizer)} tokens, the network {network.vocab_size}"
+            )
+        network.preprocess = metadata.preprocess
+        super().__init__(network.eval(), tokenizer, metadata)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Load a model directory; see `Captioner.load`. Weights are read as float32."""
+        metadata = metadata_module.read(directory)
+        try:
+            network = VitGpt2.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+            tokenizer = SubwordTokenizer.load(directory)
+        except Exception as error:  # safetensors, transformers and torch raise many kinds
+            raise BrokenModelError(f"the model's files cannot be read: {error}") from error
+        return cls(network, tokenizer, metadata)
