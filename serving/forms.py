@@ -1,8 +1,9 @@
-"""Reads the multipart form of `POST /caption`: every field is known, given once and valid."""
+"""Reads the multipart forms of captioning: every field is known, given once and valid."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -16,9 +17,14 @@ from serving.problems import FieldError, Problem, from_validation, invalid_field
 from serving.schemas import MAX_ID_LENGTH
 
 IMAGE_FIELD = "image"
+BATCH_FIELD = "images"
+MOST_IMAGES = 32
+"""Most pictures in one batch."""
 OPTION_FIELDS = tuple(CaptionOptions.model_fields)
 OTHER_FIELDS = ("model", "id")
 _MAX_FIELD_BYTES = 16 * 1024
+_MAX_PARTS = 200
+"""Parts that are counted to say what is wrong with them; with more, the form is not read on."""
 
 
 @dataclass(frozen=True)
@@ -38,32 +44,69 @@ class CaptionForm:
     id: str | None
 
 
+@dataclass(frozen=True)
+class BatchForm:
+    """What a client asked for, for several pictures.
+
+    Attributes:
+        images: contents of the uploaded files, at least one.
+        options: how to caption.
+        model: a model's name; `None` is the default model.
+        id: to be echoed, in every answer.
+    """
+
+    images: list[bytes]
+    options: CaptionOptions
+    model: str | None
+    id: str | None
+
+    def singles(self) -> Iterator[CaptionForm]:
+        """Yield a form for each picture."""
+        for image in self.images:
+            yield CaptionForm(image, self.options, self.model, self.id)
+
+
 async def read_caption_form(request: Request) -> CaptionForm:
-    """Read and check the form.
+    """Read and check the form of `POST /caption`.
 
     Raises:
         Problem: 400 the body is no form; 413 it is too large; 415 it is of another type; 422 a
             field is missing, unknown, repeated or out of range.
     """
-    _require_multipart(request)
-    known = len(OPTION_FIELDS) + len(OTHER_FIELDS) + 1
+    form = await _read(request, IMAGE_FIELD, most=1)
+    return CaptionForm(form.images[0], form.options, form.model, form.id)
+
+
+async def read_batch_form(request: Request) -> BatchForm:
+    """Read and check the form of `POST /caption_batch`.
+
+    Raises:
+        Problem: as for `read_caption_form`.
+    """
+    return await _read(request, BATCH_FIELD, MOST_IMAGES)
+
+
+async def _read(request: Request, file_field: str, most: int) -> BatchForm:
+    _require_multipart(request, file_field)
     try:
-        form = await request.form(max_files=known, max_fields=known, max_part_size=_MAX_FIELD_BYTES)
+        form = await request.form(
+            max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=_MAX_FIELD_BYTES
+        )
     except HTTPException as error:
         raise Problem("malformed-request", f"The form cannot be read: {error.detail}") from None
     try:
-        return await _check(form, quoted=_is_bentoml_client(request))
+        return await _check(form, file_field, most, quoted=_is_bentoml_client(request))
     finally:
         await form.close()
 
 
-def _require_multipart(request: Request) -> None:
+def _require_multipart(request: Request, file_field: str) -> None:
     header = request.headers.get("content-type", "")
     if parse_options_header(header)[0] != b"multipart/form-data":
         received = header.split(";")[0][:100] or "nothing"
         raise Problem(
             "unsupported-media-type",
-            f"Send multipart/form-data with the picture in the field {IMAGE_FIELD!r}; "
+            f"Send multipart/form-data with the picture in the field {file_field!r}; "
             f"the Content-Type says {received}.",
         )
 
@@ -81,11 +124,11 @@ def _unquoted(value: str) -> str:
     return decoded if isinstance(decoded, str) else value
 
 
-async def _check(form: FormData, quoted: bool) -> CaptionForm:
-    errors = list(_field_errors(form))
+async def _check(form: FormData, file_field: str, most: int, quoted: bool) -> BatchForm:
+    errors = list(_field_errors(form, file_field, most))
     if errors:
         raise invalid_fields(errors)
-    texts = {name: str(value) for name, value in form.items() if name != IMAGE_FIELD}
+    texts = {name: str(value) for name, value in form.items() if name != file_field}
     if quoted:
         texts = {name: _unquoted(text) for name, text in texts.items() if text != "null"}
     try:
@@ -94,28 +137,29 @@ async def _check(form: FormData, quoted: bool) -> CaptionForm:
         )
     except ValidationError as error:
         raise from_validation(error) from None
-    upload = form[IMAGE_FIELD]
-    image = await upload.read() if isinstance(upload, UploadFile) else b""
-    return CaptionForm(image, options, texts.get("model"), texts.get("id"))
+    uploads = [value for value in form.getlist(file_field) if isinstance(value, UploadFile)]
+    images = [await upload.read() for upload in uploads]
+    return BatchForm(images, options, texts.get("model"), texts.get("id"))
 
 
-def _field_errors(form: FormData) -> list[FieldError]:
-    """Return what is wrong with the fields as such; their values are checked later."""
-    errors = []
-    fields = (IMAGE_FIELD, *OPTION_FIELDS, *OTHER_FIELDS)
+def _field_errors(form: FormData, file_field: str, most: int) -> Iterator[FieldError]:
+    """Yield what is wrong with the fields as such; their values are checked later."""
+    fields = (file_field, *OPTION_FIELDS, *OTHER_FIELDS)
     for name in dict.fromkeys(form):
         values = form.getlist(name)
         shown = name[:100]
+        files = [value for value in values if isinstance(value, UploadFile)]
         if name not in fields:
-            errors.append(invalid_field(shown, f"unknown field; known: {', '.join(fields)}"))
-        elif len(values) > 1:
-            errors.append(invalid_field(shown, f"given {len(values)} times, give it once"))
-        elif name == IMAGE_FIELD and not isinstance(values[0], UploadFile):
-            errors.append(invalid_field(shown, "must be a file, not text"))
-        elif name != IMAGE_FIELD and isinstance(values[0], UploadFile):
-            errors.append(invalid_field(shown, "must be text, not a file"))
-    if IMAGE_FIELD not in form:
-        errors.append(invalid_field(IMAGE_FIELD, "required: the picture to caption"))
+            yield invalid_field(shown, f"unknown field; known: {', '.join(fields)}")
+        elif name == file_field and len(files) < len(values):
+            yield invalid_field(shown, "must be a file, not text")
+        elif name == file_field and len(files) > most > 1:
+            yield invalid_field(shown, f"at most {most} pictures, got {len(files)}")
+        elif len(values) > (most if name == file_field else 1):
+            yield invalid_field(shown, f"given {len(values)} times, give it once")
+        elif name != file_field and files:
+            yield invalid_field(shown, "must be text, not a file")
+    if file_field not in form:
+        yield invalid_field(file_field, "required: the picture to caption")
     if len(str(form.get("id", ""))) > MAX_ID_LENGTH:
-        errors.append(invalid_field("id", f"at most {MAX_ID_LENGTH} characters", form["id"]))
-    return errors
+        yield invalid_field("id", f"at most {MAX_ID_LENGTH} characters", form["id"])

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
+
+from starlette.requests import Request
 
 from models.preprocessing import Pixels, PreprocessSpec
 from models.store import StoredModel
@@ -12,16 +16,26 @@ from serving import metrics
 from serving.cores import available_cores
 from serving.engine_client import EngineClient
 from serving.engine_messages import EngineAnswer, EngineRequest, pack
-from serving.forms import CaptionForm
+from serving.fetch import Fetcher
+from serving.forms import BatchForm, CaptionForm
 from serving.images import ImageInfo, decode
 from serving.problems import Problem
 from serving.schemas import CaptionResponse, ModelInfo, Timing
 from serving.served_models import ServedModels
 from serving.settings import Settings
 
+logger = logging.getLogger(__name__)
+
+_FAILS_THE_BATCH = ("unsupported-option", "unknown-model")
+"""Kinds of problems that are the request's, not a picture's."""
+
 
 class Gateway:
     """Captions one request at a time; any number of them at once.
+
+    Attributes:
+        models: what is served.
+        fetcher: fetches pictures from URLs.
 
     Args:
         settings: limits and the served models.
@@ -34,6 +48,7 @@ class Gateway:
 
     def __init__(self, settings: Settings, engine: EngineClient) -> None:
         self.models = ServedModels(settings.models)
+        self.fetcher = Fetcher(settings)
         self._settings = settings
         self._engine = engine
         self._decoders = ThreadPoolExecutor(available_cores(), thread_name_prefix="decode")
@@ -65,6 +80,35 @@ class Gateway:
             ),
         )
 
+    async def caption_batch(
+        self, form: BatchForm, request_id: str
+    ) -> list[CaptionResponse | Problem]:
+        """Caption several pictures; each has its captions or its own problem, in their order.
+
+        Raises:
+            Problem: the request as such cannot be honoured, or the server could not caption any.
+        """
+        self.models.get(form.model)
+        answers = await asyncio.gather(
+            *(self._one(single, request_id) for single in form.singles())
+        )
+        problems = [answer for answer in answers if isinstance(answer, Problem)]
+        for problem in problems:
+            if problem.type_slug in _FAILS_THE_BATCH:
+                raise problem
+        if len(problems) == len(answers) and all(problem.status >= 500 for problem in problems):
+            raise problems[0]
+        return answers
+
+    async def _one(self, form: CaptionForm, request_id: str) -> CaptionResponse | Problem:
+        try:
+            return await self.caption(form, request_id)
+        except Problem as problem:
+            return problem
+        except Exception:
+            logger.exception("unhandled error on a picture of the batch of request %s", request_id)
+            return Problem("internal-error")
+
     async def ready(self) -> bool:
         """Whether pictures can be captioned now."""
         return await self._engine.ready()
@@ -72,6 +116,7 @@ class Gateway:
     async def close(self) -> None:
         """Let go of threads and tasks."""
         await self._engine.close()
+        await self.fetcher.close()
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
     async def _decode(self, data: bytes, spec: PreprocessSpec) -> tuple[Pixels, ImageInfo]:
@@ -82,6 +127,18 @@ class Gateway:
         )
         metrics.decode_seconds().labels(info.format).observe(time.monotonic() - started)
         return pixels, info
+
+
+def gateway_of(request: Request) -> Gateway:
+    """Return the gateway of the application that got `request`.
+
+    Raises:
+        Problem: 503, the service is still starting.
+    """
+    gateway = getattr(request.app.state, "gateway", None)
+    if gateway is None:
+        raise Problem("not-ready")
+    return cast(Gateway, gateway)
 
 
 def _raise_for(answer: EngineAnswer) -> None:

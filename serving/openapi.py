@@ -7,14 +7,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from models.interface import CaptionOptions
-from serving.forms import IMAGE_FIELD
-from serving.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX, ProblemDetails
-from serving.schemas import MAX_ID_LENGTH, CaptionResponse, ModelsResponse, ServedModel
+from serving.openapi_captions import caption_paths
+from serving.openapi_parts import REF, ok, problems
+from serving.problems import KINDS, TYPE_PREFIX, ProblemDetails
+from serving.schemas import BatchResponse, CaptionResponse, ModelsResponse, ServedModel
 from serving.settings import Settings
 from serving.version import __version__
 
-_REF = "#/components/schemas/{model}"
 _DESCRIPTION = """\
 Self-hosted image captioning: send a picture, get sentences that describe it.
 
@@ -25,16 +24,21 @@ Errors on every route are `application/problem+json` (RFC 9457). `type` is one o
 Every answer has an `X-Request-ID`; send one to have it used. 429 and 503 say in `Retry-After` when
 to try again.
 """
-_CAPTION_PROBLEMS = (400, 404, 413, 415, 422, 429, 500, 503, 504)
 
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
-    answers: list[type[BaseModel]] = [CaptionResponse, ModelsResponse, ServedModel, ProblemDetails]
+    answers: list[type[BaseModel]] = [
+        CaptionResponse,
+        BatchResponse,
+        ModelsResponse,
+        ServedModel,
+        ProblemDetails,
+    ]
     _, schemas = models_json_schema(
-        [(answer, "serialization") for answer in answers], ref_template=_REF
+        [(answer, "serialization") for answer in answers], ref_template=REF
     )
-    problems = "\n".join(
+    kinds = "\n".join(
         f"- `{TYPE_PREFIX}{slug}` ({kind.status}): {kind.advice}" for slug, kind in KINDS.items()
     )
     return {
@@ -42,7 +46,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": "Captionbox",
             "version": __version__,
-            "description": _DESCRIPTION.format(problems=problems),
+            "description": _DESCRIPTION.format(problems=kinds),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -52,15 +56,15 @@ def document(settings: Settings) -> dict[str, Any]:
             {"name": "operation", "description": "For those who run the service."},
         ],
         "paths": {
-            "/caption": {"post": _caption_operation(settings)},
+            **caption_paths(settings),
             "/v1/models": {
-                "get": _get("models", "listModels", "List served models", _ok("ModelsResponse"))
+                "get": _get("models", "listModels", "List served models", ok("ModelsResponse"))
             },
             "/v1/models/{name}": {
                 "get": {
-                    **_get("models", "getModel", "Describe a served model", _ok("ServedModel")),
+                    **_get("models", "getModel", "Describe a served model", ok("ServedModel")),
                     "parameters": [_name_parameter(settings)],
-                    "responses": {"200": _ok("ServedModel"), "404": _problem(404)},
+                    "responses": {"200": ok("ServedModel"), **problems("not-found", "not-ready")},
                 }
             },
             **_probes(),
@@ -80,68 +84,11 @@ def _name_parameter(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _caption_operation(settings: Settings) -> dict[str, Any]:
-    size = f"at most {settings.max_upload_mb:g} MiB and {settings.max_pixels:,} pixels"
-    fields: dict[str, Any] = {
-        IMAGE_FIELD: {
-            "type": "string",
-            "contentMediaType": "application/octet-stream",
-            "format": "binary",
-            "description": "The picture: JPEG, PNG, WebP, GIF or other animation (first frame), "
-            f"BMP, TIFF or AVIF, {size}. Its bytes decide what it is, not its name.",
-        },
-        **_option_fields(),
-        "model": {
-            "type": "string",
-            "enum": list(settings.model_names),
-            "description": "Served model to caption with; the first by default.",
-        },
-        "id": {
-            "type": "string",
-            "maxLength": MAX_ID_LENGTH,
-            "description": "Comes back in the answer.",
-            "examples": ["holiday-17"],
-        },
-    }
-    form = {
-        "type": "object",
-        "required": [IMAGE_FIELD],
-        "properties": fields,
-        "additionalProperties": False,
-    }
-    return {
-        "operationId": "caption",
-        "tags": ["captions"],
-        "summary": "Caption a picture",
-        "description": "Every option may be left out: the model's own default then holds. A field "
-        "that is unknown, or an option that the model cannot honour, is refused with 422.",
-        "requestBody": {
-            "required": True,
-            "content": {"multipart/form-data": {"schema": form}},
-        },
-        "responses": {
-            "200": _ok("CaptionResponse"),
-            **{str(status): _problem(status) for status in _CAPTION_PROBLEMS},
-        },
-    }
-
-
-def _option_fields() -> dict[str, Any]:
-    properties = CaptionOptions.model_json_schema()["properties"]
-    fields = {}
-    for name, schema in properties.items():
-        # A form field is given or not; it is never null.
-        value = next(part for part in schema["anyOf"] if part.get("type") != "null")
-        extra = {key: schema[key] for key in ("description", "examples") if key in schema}
-        fields[name] = {**value, **extra}
-    return fields
-
-
 def _probes() -> dict[str, Any]:
     text = {"description": "Yes", "content": {"text/plain": {"schema": {"type": "string"}}}}
     metrics = {**text, "description": "Metrics in Prometheus' text format"}
     ready = _get("operation", "readyz", "Can it caption pictures?", text)
-    ready["responses"]["503"] = _problem(503)
+    ready["responses"] |= problems("not-ready")
     return {
         "/livez": {"get": _get("operation", "livez", "Is the process alive?", text)},
         "/healthz": {"get": _get("operation", "healthz", "The same as /livez", text)},
@@ -157,25 +104,3 @@ def _get(tag: str, operation_id: str, summary: str, answer: dict[str, Any]) -> d
         "summary": summary,
         "responses": {"200": answer},
     }
-
-
-def _ok(schema: str) -> dict[str, Any]:
-    reference = {"$ref": _REF.format(model=schema)}
-    return {"description": "Done", "content": {"application/json": {"schema": reference}}}
-
-
-def _problem(status: int) -> dict[str, Any]:
-    titles = "; ".join(kind.title for kind in KINDS.values() if kind.status == status)
-    reference = {"$ref": _REF.format(model="ProblemDetails")}
-    answer: dict[str, Any] = {
-        "description": titles,
-        "content": {MEDIA_TYPE: {"schema": reference}},
-    }
-    if status in (429, 503):
-        answer["headers"] = {
-            "Retry-After": {
-                "description": "Seconds to wait.",
-                "schema": {"type": "integer"},
-            }
-        }
-    return answer

@@ -42,6 +42,12 @@ KINDS: dict[str, Kind] = {
     "malformed-request": Kind(400, "Malformed request", "The request could not be understood."),
     "unauthorized": Kind(401, "Not authorised", "This needs a valid API key."),
     "forbidden": Kind(403, "Forbidden", "This is not allowed."),
+    "urls-not-allowed": Kind(
+        403,
+        "URLs not allowed",
+        "This server fetches no pictures: send the picture itself, or a data: URL. "
+        "Its owner may set `CAPTIONBOX_ALLOW_URLS`.",
+    ),
     "not-found": Kind(404, "Not found", "There is nothing at this address."),
     "unknown-model": Kind(404, "Unknown model", "No model of that name is served."),
     "method-not-allowed": Kind(
@@ -49,7 +55,7 @@ KINDS: dict[str, Kind] = {
     ),
     "too-large": Kind(413, "Request too large", "The request's body is over the size limit."),
     "unsupported-media-type": Kind(
-        415, "Unsupported media type", "Send the picture as multipart/form-data."
+        415, "Unsupported media type", "The body is not of the type that this address takes."
     ),
     "unsupported-image": Kind(
         415, "Unsupported image", "The file is not a picture of a format that is read here."
@@ -57,6 +63,15 @@ KINDS: dict[str, Kind] = {
     "broken-image": Kind(422, "Broken image", "The picture is truncated, damaged or empty."),
     "too-many-pixels": Kind(422, "Too many pixels", "The picture has more pixels than the limit."),
     "invalid-request": Kind(422, "Invalid request", "A field is missing, unknown or out of range."),
+    "url-refused": Kind(
+        422,
+        "URL refused",
+        "The URL is malformed, or leads where nothing is fetched from: only http and https on "
+        "allowed ports, and addresses of the public internet.",
+    ),
+    "url-answer": Kind(
+        422, "No picture at the URL", "What answers at the URL does not give a picture."
+    ),
     "unsupported-option": Kind(
         422, "Unsupported option", "The model cannot honour an option that was given."
     ),
@@ -66,6 +81,7 @@ KINDS: dict[str, Kind] = {
     "internal-error": Kind(
         500, "Internal error", "Something went wrong here; the server's log knows more."
     ),
+    "url-unreachable": Kind(502, "URL unreachable", "The URL cannot be reached from here."),
     "overloaded": Kind(
         503, "Overloaded", "The answer would take too long at the moment; try again shortly."
     ),
@@ -74,6 +90,7 @@ KINDS: dict[str, Kind] = {
     ),
     "not-ready": Kind(503, "Not ready", "The service is not ready to caption pictures yet."),
     "timeout": Kind(504, "Timed out", "There was no answer in time."),
+    "url-timeout": Kind(504, "URL too slow", "Fetching from the URL took too long."),
 }
 """Every kind by its slug; a problem's `type` is `/problems/<slug>`."""
 
@@ -174,10 +191,10 @@ def invalid_fields(errors: Sequence[FieldError]) -> Problem:
     return Problem("invalid-request", "; ".join(parts), errors=errors)
 
 
-def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
-    """Return the response for `problem` to the request of the ASGI `scope`."""
+def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
+    """Return what is told of `problem` to the request of the ASGI `scope`; counts it."""
     metrics.problems().labels(problem.type_slug).inc()
-    details = ProblemDetails(
+    return ProblemDetails(
         type=TYPE_PREFIX + problem.type_slug,
         title=problem.title,
         status=problem.status,
@@ -186,8 +203,12 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
         request_id=request_id.of(scope),
         errors=problem.errors,
     )
+
+
+def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
+    """Return the response for `problem` to the request of the ASGI `scope`."""
     return Response(
-        details.model_dump_json(exclude_none=True),
+        account(problem, scope).model_dump_json(exclude_none=True),
         status_code=problem.status,
         headers={**problem.headers, "Cache-Control": "no-store"},
         media_type=MEDIA_TYPE,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.interface import Caption, CaptionOptions
 from serving.images import ImageInfo
+from serving.problems import ProblemDetails
 
 MAX_ID_LENGTH = 200
 
@@ -36,6 +37,10 @@ class Timing(BaseModel):
         float,
         Field(ge=0, description="Captioning the batch the picture was in.", examples=[61.0]),
     ]
+    fetch: Annotated[
+        float | None,
+        Field(ge=0, description="Fetching the picture, where a URL was given.", examples=[120.5]),
+    ] = None
 
 
 class CaptionResponse(BaseModel):
@@ -69,6 +74,29 @@ class CaptionResponse(BaseModel):
         Field(description="The request's `id` field, or its `X-Request-ID` where none was given."),
     ]
     timing_ms: Timing
+
+
+class BatchFailure(BaseModel):
+    """Stands where a picture of a batch could not be captioned."""
+
+    error: Annotated[ProblemDetails, Field(description="Why there is no caption.")]
+
+
+class BatchResponse(BaseModel):
+    """Captions of several pictures."""
+
+    results: Annotated[
+        list[CaptionResponse | BatchFailure],
+        Field(description="One for each picture, in their order."),
+    ]
+
+
+class CaptionUrlInput(CaptionOptions):
+    """What `POST /caption_url` takes."""
+
+    url: Annotated[str, Field(min_length=1, description="The picture's address.")]
+    model: Annotated[str | None, Field(description="A served model's name.")] = None
+    id: Annotated[str | None, Field(max_length=MAX_ID_LENGTH, description="Echoed.")] = None
 
 
 class CaptionInput(CaptionOptions):

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from ipaddress import ip_network
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
@@ -92,6 +93,34 @@ class Settings(BaseSettings):
             description="Seconds after which a request that has had no answer gets a 504.",
         ),
     ] = 60
+    allow_urls: Annotated[
+        bool,
+        Field(
+            description="Whether pictures are fetched from http(s) URLs; `data:` URLs always are "
+            "read. Only addresses of the public internet are asked."
+        ),
+    ] = False
+    url_ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        NoDecode,
+        Field(min_length=1, description="Ports that pictures are fetched from."),
+    ] = (80, 443)
+    url_networks: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Networks that pictures are fetched from though they are not of the public "
+            "internet, such as `10.1.0.0/16,fd12::/32`: for the picture server of an intranet."
+        ),
+    ] = ()
+    url_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="Seconds that fetching a picture may take, redirects included.",
+        ),
+    ] = 10
     engine_workers: Annotated[
         int,
         Field(
@@ -110,9 +139,9 @@ class Settings(BaseSettings):
         ),
     ] = None
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "url_ports", "url_networks", mode="before")
     @classmethod
-    def _split_models(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -129,6 +158,13 @@ class Settings(BaseSettings):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"the model {name!r} is named more than once")
+        return value
+
+    @field_validator("url_networks")
+    @classmethod
+    def _networks_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # its ValueError names the fault
         return value
 
     @field_validator("max_pixels", mode="before")

@@ -16,8 +16,8 @@ def test_every_setting_is_listed_with_its_default_and_description() -> None:
     for name, field in Settings.model_fields.items():
         default = field.default
         if isinstance(default, tuple):
-            default = ",".join(default)
-        shown = "automatic" if default is None else f"`{default}`"
+            default = ",".join(map(str, default))
+        shown = "automatic" if default is None else f"`{default}`" if default != "" else "none"
         assert f"| `{PREFIX}{name.upper()}` | {shown} | {field.description} |" in README
 
 

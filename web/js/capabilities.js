@@ -10,11 +10,19 @@ export async function discover() {
   const [list, document] = await Promise.all([getJson("v1/models"), getJson("docs.json")]);
   const paths = document.paths ?? {};
   return {
-    urls: "/caption_url" in paths,
+    urls: fetchesUrls(paths),
     matching: "/match" in paths,
     models: list.data,
     limits: captionFields(paths),
   };
+}
+
+/** A server that fetches nothing takes `data:` addresses only, and says so in their pattern. */
+function fetchesUrls(paths) {
+  if (!("/caption_url" in paths)) return false;
+  const content = paths["/caption_url"].post?.requestBody?.content ?? {};
+  const pattern = content["application/json"]?.schema?.properties?.url?.pattern ?? "";
+  return new RegExp(pattern).test("https://example.org/");
 }
 
 function captionFields(paths) {

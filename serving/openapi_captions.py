@@ -1,0 +1,132 @@
+"""The OpenAPI document's operations that caption pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serving.fetch import MAX_REDIRECTS, MAX_URL_LENGTH
+from serving.forms import BATCH_FIELD, IMAGE_FIELD, MOST_IMAGES
+from serving.openapi_parts import caption_fields, ok, picture_field, problems
+from serving.settings import Settings
+
+_REQUEST_PROBLEMS = (
+    "malformed-request",
+    "unknown-model",
+    "too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "unsupported-option",
+    "too-many-requests",
+    "internal-error",
+    "overloaded",
+    "engine-unavailable",
+    "not-ready",
+    "timeout",
+)
+_PICTURE_PROBLEMS = ("unsupported-image", "broken-image", "too-many-pixels")
+_URL_PROBLEMS = ("urls-not-allowed", "url-refused", "url-answer", "url-unreachable", "url-timeout")
+_DATA_URL = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAP///ywAAAAAAQABAAACAkQBADs="
+"""A picture of one red pixel."""
+
+_OPTIONS = (
+    "Every option may be left out: the model's own default then holds. A field that is unknown, or "
+    "an option that the model cannot honour, is refused with 422."
+)
+
+
+def caption_paths(settings: Settings) -> dict[str, Any]:
+    """Return the `paths` of the document that caption pictures."""
+    return {
+        "/caption": {"post": _caption(settings)},
+        "/caption_url": {"post": _caption_url(settings)},
+        "/caption_batch": {"post": _caption_batch(settings)},
+    }
+
+
+def _caption(settings: Settings) -> dict[str, Any]:
+    fields = {IMAGE_FIELD: picture_field(settings), **caption_fields(settings)}
+    return {
+        "operationId": "caption",
+        "tags": ["captions"],
+        "summary": "Caption a picture",
+        "description": _OPTIONS,
+        "requestBody": _body("multipart/form-data", IMAGE_FIELD, fields),
+        "responses": {
+            "200": ok("CaptionResponse"),
+            **problems(*_REQUEST_PROBLEMS, *_PICTURE_PROBLEMS),
+        },
+    }
+
+
+def _caption_url(settings: Settings) -> dict[str, Any]:
+    size = f"{settings.max_upload_mb:g} MiB"
+    fetching = (
+        f"This server fetches pictures from http and https URLs, ports "
+        f"{', '.join(map(str, settings.url_ports))}, addresses of the public internet only, at "
+        f"most {size}, within {settings.url_timeout_s:g} s and {MAX_REDIRECTS} redirects."
+        if settings.allow_urls
+        else "This server fetches nothing: it takes `data:` URLs only."
+    )
+    example = "https://example.org/dog.jpg" if settings.allow_urls else _DATA_URL
+    url = {
+        "type": "string",
+        "minLength": 1,
+        # The page reads this to know whether to offer a field for addresses.
+        "pattern": "^(https?|data):" if settings.allow_urls else "^data:",
+        "description": f"Address of the picture, at most {MAX_URL_LENGTH:,} characters, or a "
+        "`data:` URL that holds it.",
+        "examples": [example],
+    }
+    # JSON, unlike a form, can say that a field has no value.
+    options = {name: _or_null(schema) for name, schema in caption_fields(settings).items()}
+    return {
+        "operationId": "captionUrl",
+        "tags": ["captions"],
+        "summary": "Caption the picture at a URL",
+        "description": f"{fetching} {_OPTIONS}",
+        "requestBody": _body("application/json", "url", {"url": url, **options}),
+        "responses": {
+            "200": ok("CaptionResponse"),
+            **problems(*_REQUEST_PROBLEMS, *_PICTURE_PROBLEMS, *_URL_PROBLEMS),
+        },
+    }
+
+
+def _caption_batch(settings: Settings) -> dict[str, Any]:
+    images = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_IMAGES,
+        "items": picture_field(settings),
+        "description": f"1 to {MOST_IMAGES} pictures: the field is repeated, once for each.",
+    }
+    return {
+        "operationId": "captionBatch",
+        "tags": ["captions"],
+        "summary": "Caption several pictures",
+        "description": "The results stand in the pictures' order. A picture that cannot be read "
+        "has an `error` in its place and fails no other; the status is 200 all the same. "
+        f"The request counts as as many as it has pictures. {_OPTIONS}",
+        "requestBody": _body(
+            "multipart/form-data", BATCH_FIELD, {BATCH_FIELD: images, **caption_fields(settings)}
+        ),
+        "responses": {"200": ok("BatchResponse"), **problems(*_REQUEST_PROBLEMS)},
+    }
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        key: schema[key] for key in ("description", "examples") if key in schema
+    }
+    value = {key: item for key, item in schema.items() if key not in about}
+    return {"anyOf": [value, {"type": "null"}], **about}
+
+
+def _body(media_type: str, required: str, fields: dict[str, Any]) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": [required],
+        "properties": fields,
+        "additionalProperties": False,
+    }
+    return {"required": True, "content": {media_type: {"schema": schema}}}
