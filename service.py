@@ -11,6 +11,7 @@ import bentoml
 from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
+from serving.admission import AdmissionMiddleware
 from serving.app import create_app
 from serving.body_limit import BodyLimitMiddleware
 from serving.engine import BatchCaptioner
@@ -26,10 +27,12 @@ from serving.framework import (
     tame,
 )
 from serving.gateway import Gateway
+from serving.logs import configure as configure_logs
 from serving.schemas import CaptionInput, CaptionResponse
 
 tame()
 settings = settings_or_exit()
+configure_logs(settings.log_format)
 app = create_app(settings)
 
 
@@ -38,7 +41,7 @@ app = create_app(settings)
     workers=settings.engine_workers,
     traffic={"timeout": settings.timeout_s},
     runner_connection=RUNNER_CONNECTION,
-    # The gateway's log tells every request already.
+    # Our own access log tells of every request, in the gateway.
     logging={"access": {"enabled": False}},
 )
 class Engine:
@@ -53,7 +56,8 @@ class Engine:
     @bentoml.api(
         batchable=True,
         max_batch_size=settings.max_batch_size,
-        max_latency_ms=settings.max_latency_ms,
+        # The gateway keeps the line and judges who has waited too long.
+        max_latency_ms=int(settings.timeout_s * 1000),
     )
     def caption(self, requests: list[EngineRequest]) -> list[EngineAnswer]:
         """Caption requests of any mixture of models and options, in order."""
@@ -63,7 +67,8 @@ class Engine:
 @bentoml.service(
     name="captionbox",
     service_class=ProblemService,
-    traffic={"timeout": settings.timeout_s, "max_concurrency": settings.max_concurrency},
+    traffic={"timeout": settings.timeout_s},
+    logging={"access": {"enabled": False}},
     # Our own `__is_ready__` asks the engine, and takes a refused connection for an answer.
     runner_probe={"enabled": False},
 )
@@ -76,6 +81,7 @@ class Captioner:
     def __init__(self) -> None:
         self._gateway = Gateway(settings, EngineClient(self.engine))
         app.state.gateway = self._gateway
+        app.state.admission = self._gateway.admission
 
     @bentoml.api(route="/caption", input_spec=CaptionInput)
     async def caption(self, image: Path, **parameters: Any) -> CaptionResponse:
@@ -109,4 +115,6 @@ class Captioner:
 
 
 # To a type checker the class is still a class; in truth it is a service now.
-cast(Any, Captioner).add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)
+_service = cast(Any, Captioner)
+_service.add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)
+_service.add_asgi_middleware(AdmissionMiddleware, admission=lambda: app.state.admission)

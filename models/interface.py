@@ -6,8 +6,12 @@ OpenAPI document and the methods all read them from its fields.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -210,6 +214,23 @@ class Caption(BaseModel):
     words: list[WordAttention] | None = None
 
 
+Stage = Literal["encode", "decode"]
+
+
+@dataclass
+class Work:
+    """What a captioner has done.
+
+    Attributes:
+        seconds: time by stage, `encode` from pixels to features and `decode` from there to words.
+            On a GPU, which works on its own, a stage may end before its work does.
+        tokens: tokens in the captions returned, end tokens included.
+    """
+
+    seconds: dict[Stage, float] = field(default_factory=dict)
+    tokens: int = 0
+
+
 class Captioner(ABC):
     """A loaded captioning model. Not thread-safe: one thread at a time calls `caption`."""
 
@@ -247,6 +268,30 @@ class Captioner(ABC):
             UnsupportedOptionError: `options` asks for what the method cannot do.
             ValueError: `pixels` has another shape or dtype.
         """
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Time a stage of a `caption` call, for `take_work`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = self._work.seconds
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def count_tokens(self, tokens: int) -> None:
+        """Count the tokens of captions, for `take_work`."""
+        self._work.tokens += tokens
+
+    def take_work(self) -> Work:
+        """Return what was done since the last call. A method that tells nothing has none."""
+        work = self._work
+        del self._work
+        return work
+
+    @cached_property
+    def _work(self) -> Work:
+        return Work()
 
     def check_options(self, options: CaptionOptions) -> None:
         """Raise `UnsupportedOptionError` for the first option given that is not in `honours`."""

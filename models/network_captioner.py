@@ -96,11 +96,14 @@ class NetworkCaptioner(Captioner):
         self.check_options(options)
         self.check_pixels(pixels)
         with torch.inference_mode():
-            memory = self.network.encode(torch.from_numpy(pixels))
-            hypotheses = self._decode(memory, options)
+            with self.stage("encode"):
+                memory = self.network.encode(torch.from_numpy(pixels))
+            with self.stage("decode"):
+                hypotheses = self._decode(memory, options)
             words = self._words(memory, hypotheses) if options.attention else None
         out = []
         for index, group in enumerate(hypotheses):
+            self.count_tokens(sum(len(hypothesis.tokens) for hypothesis in group))
             captions = [self._caption(hypothesis) for hypothesis in group]
             if words is not None:
                 for caption, maps in zip(captions, words[index], strict=True):

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from serving.access import CLIENT_GONE
 from serving.caption_api import caption_routes
 from serving.docs_page import docs_routes
 from serving.gateway import gateway_of
@@ -26,7 +27,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Return the application. Its `state.gateway` is set when the service starts.
+    """Return the application. Its `state` is filled in when the service starts.
 
     No route has a parameter: BentoML's metrics would count each value apart.
     """
@@ -40,9 +41,14 @@ def create_app(settings: Settings) -> Starlette:
             *(Route(f"/v1/models/{name}", _model(name)) for name in settings.model_names),
             *(Route(TYPE_PREFIX + slug, _json(describe(slug))) for slug in KINDS),
         ],
-        exception_handlers={Problem: handle},
+        exception_handlers={Problem: handle, ClientDisconnect: _client_gone},
     )
+    app.state.gateway = app.state.admission = None
     return app
+
+
+async def _client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _models(request: Request) -> Response:

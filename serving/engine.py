@@ -43,6 +43,7 @@ class BatchCaptioner:
     def __init__(self, tags: Sequence[str], threads: int) -> None:
         # Read by torch's OpenMP when `models.catalogue` imports it, which happens below.
         os.environ["OMP_NUM_THREADS"] = str(threads)
+        metrics.forget_dead_workers()
         self._captioners: dict[str, Captioner] = {}
         for model in ServedModels(tags).all():
             started = time.monotonic()
@@ -53,7 +54,9 @@ class BatchCaptioner:
             spec = captioner.preprocess
             captioner.caption(np.zeros((1, 3, spec.height, spec.width), np.uint8), CaptionOptions())
             self._captioners[model.name] = captioner
-            logger.info("%s loaded and warmed up in %.1f s", model.tag, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            metrics.model_load_seconds().labels(model.name).set(seconds)
+            logger.info("%s loaded and warmed up in %.1f s", model.tag, seconds)
 
     def caption(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
         """Caption requests; the answers are in the same order, errors included."""
@@ -86,8 +89,13 @@ class BatchCaptioner:
         captioner = self._captioners[name]
         pixels = unpack([request.pixels for request in group], captioner.preprocess)
         started = time.monotonic()
+        captioner.take_work()  # what a call that failed has left
         captions = captioner.caption(pixels, options)
         seconds = time.monotonic() - started
+        work = captioner.take_work()
+        for stage, stage_seconds in work.seconds.items():
+            metrics.stage_seconds(stage).labels(name).observe(stage_seconds)
+        metrics.tokens().labels(name).inc(work.tokens)
         metrics.images_per_batch().labels(name).observe(len(group))
         metrics.inference_seconds().labels(name).observe(seconds)
         metrics.captioned().labels(name).inc(len(group))

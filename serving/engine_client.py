@@ -1,20 +1,23 @@
 """The gateway's way to the engine: one call, every failure a clean `Problem`.
 
 The engine is another process. BentoML restarts it when it dies; until then its socket still takes
-connections and answers nothing. So once a call has failed, requests are refused at once with 503
-until a probe says that the engine is back.
+connections and answers nothing. An engine that hangs takes calls and answers none. So while calls
+are out, and once one has failed, the engine is probed; as long as it does not answer, requests are
+refused at once with 503.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
 import aiohttp
 from bentoml.exceptions import BentoMLException
 
+from serving import metrics
 from serving.engine_messages import EngineAnswer, EngineRequest
 from serving.problems import Problem
 
@@ -22,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 1.0
 _PROBE_PAUSE_SECONDS = 0.25
+_CHECK_PAUSE_SECONDS = 1.0
+_CHECK_SECONDS = 2.0
+_FAILED_CHECKS = 3
+"""A busy machine may well be late with one answer; an engine that hangs is late with them all."""
 
 
 class EngineProxy(Protocol):
@@ -38,12 +45,18 @@ class EngineClient:
 
     Args:
         proxy: `bentoml.depends(Engine)`.
+
+    Attributes:
+        on_loss: called when the engine is found not to answer.
     """
 
     def __init__(self, proxy: EngineProxy) -> None:
+        self.on_loss: Callable[[], None] = lambda: None
         self._proxy = proxy
         self._up = False
+        self._calls = 0
         self._recovery: asyncio.Task[None] | None = None
+        self._checks: asyncio.Task[None] | None = None
 
     async def caption(self, request: EngineRequest) -> EngineAnswer:
         """Have one picture captioned.
@@ -61,17 +74,20 @@ class EngineClient:
         # Either the engine died, or it had just closed a connection that we were about to reuse.
         # A live engine says so at once, and then the request deserves a second try; not a third,
         # for a request that kills engines must not kill them all.
-        self._up = False
+        self._set_up(False)
         if await self.ready():
             try:
                 return await self._call(request)
             except (aiohttp.ClientError, ConnectionError, EOFError) as error:
-                self._up = False
+                self._set_up(False)
                 logger.warning("lost the engine again: %r", error)
-        self._watch()
+        self._lose()
         raise Problem("engine-unavailable")
 
     async def _call(self, request: EngineRequest) -> EngineAnswer:
+        self._calls += 1
+        if self._checks is None or self._checks.done():
+            self._checks = asyncio.create_task(self._check())
         try:
             answers: list[EngineAnswer] = await self._proxy.to_async.caption([request])
         except TimeoutError:
@@ -83,24 +99,37 @@ class EngineClient:
                 raise Problem("overloaded") from None
             logger.error("the engine failed: %s", error)
             raise Problem("engine-unavailable", "The captioning engine failed.") from None
+        finally:
+            self._calls -= 1
         return answers[0]
 
     async def ready(self) -> bool:
         """Whether the engine answers its probe now; quick either way."""
+        self._set_up(await self._probe())
+        return self._up
+
+    async def _probe(self, seconds: float = _PROBE_SECONDS) -> bool:
         if not hasattr(self._proxy, "is_ready"):
-            self._up = True  # the engine itself, in this very process: a test
-            return True
+            return True  # the engine itself, in this very process: a test
         try:
             # The proxy's own time limit lets other errors of a dying connection through.
-            async with asyncio.timeout(_PROBE_SECONDS):
-                self._up = await self._proxy.is_ready(timeout=60)
+            async with asyncio.timeout(seconds):
+                return await self._proxy.is_ready(timeout=60)
         except (aiohttp.ClientError, OSError, EOFError, BentoMLException):
-            self._up = False
-        return self._up
+            return False
+
+    def _set_up(self, up: bool) -> None:
+        self._up = up
+        metrics.engine_up().set(up)
 
     @property
     def _recovering(self) -> bool:
         return self._recovery is not None and not self._recovery.done()
+
+    def _lose(self) -> None:
+        self._set_up(False)
+        self._watch()
+        self.on_loss()
 
     def _watch(self) -> None:
         """Probe in the background until the engine is back."""
@@ -112,7 +141,21 @@ class EngineClient:
             await asyncio.sleep(_PROBE_PAUSE_SECONDS)
         logger.info("the engine is back")
 
+    async def _check(self) -> None:
+        """Probe while calls are out: a batch may take long, but the probe is answered meanwhile."""
+        failed = 0
+        while self._calls:
+            await asyncio.sleep(_CHECK_PAUSE_SECONDS)
+            if not self._calls or self._recovering:
+                return
+            failed = 0 if await self._probe(_CHECK_SECONDS) else failed + 1
+            if failed == _FAILED_CHECKS:
+                logger.error("the engine does not answer: it hangs, or is being restarted")
+                self._lose()
+                return
+
     async def close(self) -> None:
         """Stop probing."""
-        if self._recovery is not None:
-            self._recovery.cancel()
+        for task in (self._recovery, self._checks):
+            if task is not None:
+                task.cancel()

@@ -14,6 +14,7 @@ from bentoml._internal.utils import circus
 
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
+from serving.access import AccessMiddleware
 from serving.known_paths import KnownPathsMiddleware
 from serving.problem_middleware import ProblemMiddleware
 from serving.served_models import ServedModels
@@ -55,7 +56,7 @@ class ProblemService(Service[T]):
             for route in routes
             if route.name not in _VENDOR_ROUTES and getattr(route, "path", None) not in ours
         ]
-        return ProblemMiddleware(KnownPathsMiddleware(app))
+        return AccessMiddleware(ProblemMiddleware(KnownPathsMiddleware(app)))
 
 
 def settings_or_exit() -> Settings:
@@ -96,13 +97,11 @@ def give_up(error: Exception) -> NoReturn:
 def tame() -> None:
     """Set what BentoML leaves to the environment; first of all, in every process.
 
-    It reports usage to its makers unless told not to, and shows no log below WARNING but its own.
-    Progress bars have no place in a server's log.
+    It reports usage to its makers unless told not to. Progress bars have no place in a server's
+    log.
     """
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    for name in ("models", "serving"):
-        logging.getLogger(name).setLevel(logging.INFO)
     _notice_dead_workers_soon()
 
 

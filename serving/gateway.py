@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from typing import cast
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from models.preprocessing import Pixels, PreprocessSpec
+from models.preprocessing import Pixels
 from models.store import StoredModel
+from serving import exchange as exchanges
 from serving import metrics
+from serving.admission import Admission
 from serving.cores import available_cores
 from serving.engine_client import EngineClient
 from serving.engine_messages import EngineAnswer, EngineRequest, pack
+from serving.exchange import Exchange
 from serving.fetch import Fetcher
 from serving.forms import BatchForm, CaptionForm
 from serving.images import ImageInfo, decode
@@ -31,7 +36,9 @@ _FAILS_THE_BATCH = ("unsupported-option", "unknown-model")
 
 
 class Gateway:
-    """Captions one request at a time; any number of them at once.
+    """Captions one picture at a time; any number of them at once.
+
+    A request with several pictures says so first with `expect`, and then asks for each of them.
 
     Attributes:
         models: what is served.
@@ -51,6 +58,8 @@ class Gateway:
         self.fetcher = Fetcher(settings)
         self._settings = settings
         self._engine = engine
+        self.admission = Admission.from_settings(settings)
+        engine.on_loss = lambda: self.admission.dismiss(lambda: Problem("engine-unavailable"))
         self._decoders = ThreadPoolExecutor(available_cores(), thread_name_prefix="decode")
 
     async def caption(self, form: CaptionForm, request_id: str) -> CaptionResponse:
@@ -58,16 +67,20 @@ class Gateway:
 
         Raises:
             Problem: the request cannot be honoured.
+            starlette.requests.ClientDisconnect: nobody waits for the answer any more.
         """
         model = self.models.get(form.model)
-        started = time.monotonic()
-        pixels, info = await self._decode(form.image, model.metadata.preprocess)
-        decoded = time.monotonic()
-        answer = await self._engine.caption(
-            EngineRequest(model=model.name, pixels=pack(pixels), options=form.options)
-        )
-        answered = time.monotonic()
+        with self._place(model) as exchange:
+            started = time.monotonic()
+            pixels, info = await self._decode(form.image, model, exchange)
+            decoded = time.monotonic()
+            request = EngineRequest(model=model.name, pixels=pack(pixels), options=form.options)
+            async with self.admission.turn(exchange):
+                answer = await self._engine.caption(request)
+            answered = time.monotonic()
         _raise_for(answer)
+        queued = max(0.0, answered - decoded - answer.inference_ms / 1000)
+        metrics.queue_seconds().labels(model.name).observe(queued)
         return CaptionResponse(
             captions=answer.captions,
             model=_model_info(model),
@@ -75,7 +88,7 @@ class Gateway:
             id=form.id if form.id is not None else request_id,
             timing_ms=Timing(
                 decode=_ms(decoded - started),
-                queue=max(0.0, _ms(answered - decoded - answer.inference_ms / 1000)),
+                queue=_ms(queued),
                 inference=round(answer.inference_ms, 3),
             ),
         )
@@ -89,6 +102,7 @@ class Gateway:
             Problem: the request as such cannot be honoured, or the server could not caption any.
         """
         self.models.get(form.model)
+        self.expect(len(form.images))
         answers = await asyncio.gather(
             *(self._one(single, request_id) for single in form.singles())
         )
@@ -105,9 +119,21 @@ class Gateway:
             return await self.caption(form, request_id)
         except Problem as problem:
             return problem
+        except ClientDisconnect:
+            raise
         except Exception:
             logger.exception("unhandled error on a picture of the batch of request %s", request_id)
             return Problem("internal-error")
+
+    def expect(self, images: int) -> None:
+        """Take the places for all `images` pictures of the current request, or refuse it whole.
+
+        Raises:
+            Problem: 429 there are not enough places; 503 the answer would take too long.
+        """
+        exchange = exchanges.current()
+        if exchange is not None:
+            self.admission.reserve(exchange, images)
 
     async def ready(self) -> bool:
         """Whether pictures can be captioned now."""
@@ -119,14 +145,37 @@ class Gateway:
         await self.fetcher.close()
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
-    async def _decode(self, data: bytes, spec: PreprocessSpec) -> tuple[Pixels, ImageInfo]:
-        # Off the event loop: decoding takes milliseconds to seconds.
-        started = time.monotonic()
-        pixels, info = await asyncio.get_running_loop().run_in_executor(
-            self._decoders, decode, data, spec, self._settings.max_pixels
-        )
-        metrics.decode_seconds().labels(info.format).observe(time.monotonic() - started)
-        return pixels, info
+    @contextmanager
+    def _place(self, model: StoredModel) -> Iterator[Exchange]:
+        """Count one more picture of the request that this is part of, or of a request of its own.
+
+        Raises:
+            Problem: 429 or 503, there is no place for it.
+        """
+        with ExitStack() as stack:
+            exchange = exchanges.current()
+            if exchange is None:  # not over HTTP: a call within the process
+                exchange = stack.enter_context(closing(Exchange()))
+                stack.enter_context(self.admission.request(exchange))
+            exchange.model = model.name
+            self.admission.next_image(exchange)
+            exchange.watch()
+            yield exchange
+
+    async def _decode(
+        self, data: bytes, model: StoredModel, exchange: Exchange
+    ) -> tuple[Pixels, ImageInfo]:
+        """Decode off the event loop: it takes milliseconds to seconds."""
+
+        def work() -> tuple[Pixels, ImageInfo]:
+            exchange.require_client()
+            started = time.monotonic()
+            pixels, info = decode(data, model.metadata.preprocess, self._settings.max_pixels)
+            seconds = time.monotonic() - started
+            metrics.preprocess_seconds().labels(model.name, info.format).observe(seconds)
+            return pixels, info
+
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -6,17 +6,14 @@ who asks for random addresses makes the metrics grow without end.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
-from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from serving import exchange as exchanges
 from serving.problems import Problem, render
-
-logger = logging.getLogger(__name__)
 
 
 class KnownPathsMiddleware:
@@ -35,10 +32,14 @@ class KnownPathsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and not self._is_known(scope):
-            logger.info("no route: %s %s", scope["method"], quote(scope["path"][:200]))
-            await render(Problem("not-found"), scope)(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            if not self._is_known(scope):
+                await render(Problem("not-found"), scope)(scope, receive, send)
+                return
+            exchange = exchanges.current()
+            if exchange is not None:
+                # No route has a parameter, so there are no more paths than routes.
+                exchange.route = scope["path"]
         await self.app(scope, receive, send)
 
     def _is_known(self, scope: Scope) -> bool:

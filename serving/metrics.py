@@ -2,70 +2,165 @@
 
 Made on first use: prometheus_client decides at import whether it shares its values between
 processes, and BentoML sets that up in each worker before it loads the service.
+
+Every label has few values: a served model, a route, a kind of problem. A value that a client can
+make up would let anyone fill the memory.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Counter, Gauge, Histogram
 
 _BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256)
 _SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+# --- the gateway ----------------------------------------------------------------------------------
+
+
+@cache
+def requests() -> Counter:
+    """Return the counter of answered requests, by route, status and model."""
+    return _counter("requests", "Requests answered", "route", "status", "model")
+
+
+@cache
+def request_seconds() -> Histogram:
+    """Return the histogram of the time from a request to its answer, by route."""
+    return _histogram("request_seconds", "Time from a request to its answer", "route")
+
+
+@cache
+def problems() -> Counter:
+    """Return the counter of requests answered with a problem, by its kind."""
+    return _counter("problems", "Requests answered with a problem, by its kind", "kind")
+
+
+@cache
+def preprocess_seconds() -> Histogram:
+    """Return the histogram of the time to decode and resize a picture, by model and format."""
+    return _histogram(
+        "preprocess_seconds", "Time to decode and resize one picture", "model", "format"
+    )
+
+
+@cache
+def queue_seconds() -> Histogram:
+    """Return the histogram of the time a decoded picture waits until its batch begins, by model."""
+    return _histogram(
+        "queue_seconds", "Time from a picture being decoded to its batch, and transport", "model"
+    )
+
+
+@cache
+def images_in_progress() -> Gauge:
+    """Return the gauge of pictures in progress."""
+    return _gauge("images_in_progress", "Pictures in progress, uploads included", "livesum")
+
+
+@cache
+def images_waiting() -> Gauge:
+    """Return the gauge of pictures that wait for their turn in the engine."""
+    return _gauge("images_waiting", "Pictures in the gateway's line for the engine", "livesum")
+
+
+@cache
+def engine_up() -> Gauge:
+    """Return the gauge of whether the gateway finds the engine answering: 1 or 0."""
+    return _gauge("engine_up", "Whether the engine answers the gateway", "livemin")
+
+
+@cache
+def fetch_failures() -> Counter:
+    """Return the counter of addresses that could not be fetched, by reason."""
+    return _counter("fetch_failures", "Picture addresses that could not be fetched", "reason")
+
+
+# --- the engine -----------------------------------------------------------------------------------
 
 
 @cache
 def images_per_batch() -> Histogram:
     """Return the histogram of pictures captioned together, by model."""
-    from prometheus_client import Histogram
-
-    return Histogram(
-        "captionbox_images_per_batch",
-        "Pictures captioned in one batch",
-        ["model"],
-        buckets=_BATCH_BUCKETS,
+    return _histogram(
+        "images_per_batch", "Pictures captioned in one batch", "model", buckets=_BATCH_BUCKETS
     )
 
 
 @cache
 def inference_seconds() -> Histogram:
     """Return the histogram of a batch's time in the model, by model."""
-    from prometheus_client import Histogram
+    return _histogram("inference_seconds", "Time to caption one batch", "model")
 
-    return Histogram(
-        "captionbox_inference_seconds",
-        "Time to caption one batch",
-        ["model"],
-        buckets=_SECONDS_BUCKETS,
-    )
+
+@cache
+def stage_seconds(stage: str) -> Histogram:
+    """Return the histogram of a batch's time in one stage of the model, by model.
+
+    Args:
+        stage: `"encode"` (picture to features) or `"decode"` (features to words).
+    """
+    return _histogram(f"{stage}_seconds", f"Time to {stage} one batch", "model")
 
 
 @cache
 def captioned() -> Counter:
     """Return the counter of pictures captioned, by model."""
-    from prometheus_client import Counter
-
-    return Counter("captionbox_images_captioned", "Pictures captioned", ["model"])
+    return _counter("images_captioned", "Pictures captioned", "model")
 
 
 @cache
-def problems() -> Counter:
-    """Return the counter of requests answered with a problem, by its kind."""
-    from prometheus_client import Counter
-
-    return Counter("captionbox_problems", "Requests answered with a problem, by its kind", ["kind"])
+def tokens() -> Counter:
+    """Return the counter of tokens in the captions that were returned, by model."""
+    return _counter("tokens", "Tokens of the captions returned", "model")
 
 
 @cache
-def decode_seconds() -> Histogram:
-    """Return the histogram of the time to decode and resize a picture, by format."""
+def model_load_seconds() -> Gauge:
+    """Return the gauge of the time it took to load and warm up a model, by model."""
+    return _gauge("model_load_seconds", "Time to load and warm up the model", "livemax", "model")
+
+
+# --- how they are made ----------------------------------------------------------------------------
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    from prometheus_client import Counter
+
+    return Counter(f"captionbox_{name}", text, labels)
+
+
+def _gauge(name: str, text: str, mode: str, *labels: str) -> Gauge:
+    from prometheus_client import Gauge
+
+    return Gauge(f"captionbox_{name}", text, labels, multiprocess_mode=mode)  # type: ignore[arg-type]
+
+
+def _histogram(
+    name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS_BUCKETS
+) -> Histogram:
     from prometheus_client import Histogram
 
-    return Histogram(
-        "captionbox_decode_seconds",
-        "Time to decode and resize one picture",
-        ["format"],
-        buckets=_SECONDS_BUCKETS,
-    )
+    return Histogram(f"captionbox_{name}", text, labels, buckets=buckets)
+
+
+def forget_dead_workers() -> None:
+    """Drop the gauges of workers that are no more: a killed process cannot do it itself."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory is None:
+        return
+    for path in Path(directory).glob("gauge_live*_*.db"):
+        pid = int(path.stem.rsplit("_", 1)[1])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)
+        except PermissionError:
+            pass  # someone else's by now

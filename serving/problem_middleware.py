@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import request_id
+from serving.access import CLIENT_GONE
 from serving.framework_errors import from_framework
 from serving.problems import MEDIA_TYPE, Problem, render
 
@@ -50,7 +51,7 @@ class ProblemMiddleware:
         except Problem as problem:
             await answer.refuse(problem)
         except ClientDisconnect:
-            logger.info("the client of request %s went away", request_id.of(scope))
+            pass  # nobody is there to be answered; the access log tells of it
         except Exception:
             if not answer.failed:
                 logger.exception(
@@ -79,7 +80,8 @@ class _Answer:
     async def send(self, message: Message) -> None:
         """ASGI `send`."""
         if message["type"] == "http.response.start":
-            if message["status"] >= 400 and not _is_problem(message):
+            status = message["status"]
+            if status >= 400 and status != CLIENT_GONE and not _is_problem(message):
                 self._error = message
                 return
             self._started = True

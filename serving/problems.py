@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
         422, "Unsupported option", "The model cannot honour an option that was given."
     ),
     "too-many-requests": Kind(
-        429, "Too many requests", "As many requests as allowed are in progress; try again shortly."
+        429, "Too many requests", "As many pictures as allowed are in progress; try again shortly."
     ),
     "internal-error": Kind(
         500, "Internal error", "Something went wrong here; the server's log knows more."

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving.cores import available_cores
+from serving.logs import LogFormat
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=3_600_000,
-            description="A request whose answer is expected to take longer than this, waiting "
-            "included, is refused with 503.",
+            description="Longest wait for the engine in milliseconds; a picture that is expected "
+            "to wait longer, or has waited longer, is refused with 503.",
         ),
     ] = 10_000
     max_concurrency: Annotated[
@@ -82,7 +83,8 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=100_000,
-            description="Most requests in progress at once; the next one is refused with 429.",
+            description="Most pictures in progress at once, those of a batch counted singly; the "
+            "next request is refused with 429.",
         ),
     ] = 64
     timeout_s: Annotated[
@@ -138,6 +140,11 @@ class Settings(BaseSettings):
             "among the engine processes.",
         ),
     ] = None
+
+    log_format: Annotated[
+        LogFormat,
+        Field(description="`text` for people, or `json`: one object a line, for machines."),
+    ] = "text"
 
     @field_validator("models", "url_ports", "url_networks", mode="before")
     @classmethod

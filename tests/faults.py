@@ -1,0 +1,62 @@
+"""The real service with a model that misbehaves: on pictures of one plain colour each.
+
+Served as `tests.faults:Captioner`. Everything else is the service itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import serving.engine
+from models import interface
+from models.catalogue import load_captioner
+
+RAISING = (255, 0, 255)
+SLOW = (0, 255, 255)
+HANGING = (255, 255, 0)
+DEADLY = (255, 0, 0)
+
+SLOW_SECONDS = 0.5
+"""What a batch with a `SLOW` picture takes longer."""
+
+
+class FaultyCaptioner(interface.Captioner):
+    """Captions with another captioner, after doing what the pictures' colours ask for."""
+
+    def __init__(self, inner: interface.Captioner) -> None:
+        self.inner = inner
+        self.method, self.honours = inner.method, inner.honours  # type: ignore[misc]
+        self.preprocess, self.defaults = inner.preprocess, inner.defaults
+
+    @classmethod
+    def load(cls, directory: Path) -> Any:
+        return cls(load_captioner(directory))
+
+    def caption(
+        self, pixels: NDArray[np.uint8], options: interface.CaptionOptions
+    ) -> list[list[interface.Caption]]:
+        middle = pixels.shape[2] // 2
+        colours = {tuple(colour) for colour in pixels[:, :, middle, middle].tolist()}
+        if SLOW in colours:
+            time.sleep(SLOW_SECONDS)
+        if RAISING in colours:
+            raise RuntimeError("this picture is poisoned")
+        if HANGING in colours:
+            time.sleep(3600)
+        if DEADLY in colours:
+            os._exit(11)
+        return self.inner.caption(pixels, options)
+
+    def take_work(self) -> interface.Work:
+        return self.inner.take_work()
+
+
+serving.engine.load_captioner = FaultyCaptioner.load  # type: ignore[attr-defined]
+
+from service import Captioner, Engine  # noqa: E402, F401 - made with the captioner above
