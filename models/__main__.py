@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -33,8 +34,16 @@ def install_default() -> int:
 
 def import_model(source: str, name: str, revision: str | None) -> int:
     """Import a captioner from the hub or a directory."""
+    # Which models somebody imports is nobody's business.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
+    from transformers.utils.logging import set_verbosity_error
+
     from models.importing import import_model as run
+
+    set_verbosity_error()
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
     model = run(source, name, revision)
     logger.info("imported %s; serve it with CAPTIONBOX_MODELS=%s", model.tag, model.name)
@@ -83,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "import":
             return import_model(options.source, options.name, options.revision)
         return show(options.tag) if options.command == "show" else list_models()
-    except (store.ModelNotFoundError, BrokenModelError, ValueError) as error:
+    except (store.ModelNotFoundError, BrokenModelError, ValueError, OSError) as error:
         logger.error("%s", error)
         return 2
 

@@ -1,18 +1,26 @@
 """A model repository on the hub, or on a mirror of it (`HF_ENDPOINT`): what it holds, fetching it.
 
-Downloads go through huggingface_hub: progress bars, its cache, resuming where a connection broke.
+huggingface_hub knows the hub's addresses, tokens and errors. The bytes come through `models.fetch`:
+the library's own download drops what it has of a file when it is killed or a connection is reset.
 """
 
 from __future__ import annotations
 
-import logging
+import os
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NoReturn
 
-from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_hf_file_metadata,
+    get_token,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -21,9 +29,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from models.fetch import DownloadError, Patience, fetch, verify
 from models.import_error import ModelImportError
-
-logger = logging.getLogger(__name__)
 
 _SIDE_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")
 """Everything but weights: configuration, tokenizer, card."""
@@ -35,6 +42,9 @@ _WEIGHTS = (
     ("pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
 )
 """Weights for torch, the best first; each is a file, or an index and its parts."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+"""ETag of a large file; a small one's is its git hash, which is of more than its bytes."""
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 
@@ -64,12 +74,17 @@ class HubModel:
         if not _ID.fullmatch(name):
             raise ModelImportError(f"{name!r} is neither a directory nor a hub id (owner/model)")
         try:
-            info = HfApi().model_info(name, revision=revision)
+            info = HfApi(endpoint=endpoint()).model_info(name, revision=revision)
         except Exception as error:
             _explain(error, name, revision)
         if info.sha is None:
-            raise ModelImportError(f"the hub names no commit of {name}")
+            raise ModelImportError(f"{endpoint()} names no commit of {name}")
         return cls(info.id, info.sha, tuple(file.rfilename for file in info.siblings or []))
+
+    @property
+    def folder(self) -> Path:
+        """Where this commit's files go until they are converted; under `HF_HOME`."""
+        return Path(constants.HF_HOME) / "captionbox" / self.name.replace("/", "--") / self.sha
 
     def needed(self) -> list[str]:
         """Return the files that an import needs: no folders, no other framework's weights.
@@ -92,30 +107,69 @@ class HubModel:
             f"{self.name} has no weights for PyTorch (model.safetensors or pytorch_model.bin)"
         )
 
-    def fetch(self, file: str) -> Path:
-        """Fetch one file unless it is in the cache; return its path.
+    def fetch(self, file: str, patience: Patience | None = None) -> Path:
+        """Fetch one file into `folder`, going on where an earlier call stopped; return its path.
+
+        A file in huggingface_hub's own cache is not fetched again.
+
+        Args:
+            file: one of `files`.
+            patience: when to give up.
 
         Raises:
-            ModelImportError: it cannot be fetched.
+            ModelImportError: it cannot be fetched, or is damaged.
         """
+        target = self.folder / file
+        if target.exists():
+            return target
         try:
-            return Path(hf_hub_download(self.name, file, revision=self.sha))
+            self.folder.mkdir(parents=True, exist_ok=True)
+            cached = try_to_load_from_cache(self.name, file, revision=self.sha)
+            if isinstance(cached, str):
+                target.unlink(missing_ok=True)
+                target.symlink_to(cached)
+                return target
+            url = hf_hub_url(self.name, file, revision=self.sha, endpoint=endpoint())
+            about = get_hf_file_metadata(url, endpoint=endpoint())
+            fetch(url, target, about.size, patience, _credentials())
+            if about.etag and _SHA256.fullmatch(about.etag):
+                _check(target, about.etag)
         except Exception as error:
             _explain(error, self.name, self.sha, file)
+        return target
 
-    def fetch_all(self) -> Path:
-        """Fetch every needed file; return their folder.
+    def fetch_all(self, patience: Patience | None = None) -> Path:
+        """Fetch every needed file, as `fetch` does; return `folder`.
 
         Raises:
             ModelImportError: one cannot be fetched, or there are no weights for torch.
         """
-        paths = [self.fetch(file) for file in self.needed()]
-        return paths[0].parent
+        for file in self.needed():
+            self.fetch(file, patience)
+        return self.folder
+
+
+def endpoint() -> str:
+    """Return the hub's address, without a slash at its end."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
+
+
+def _credentials() -> dict[str, str]:
+    token = get_token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _check(path: Path, sha256: str) -> None:
+    try:
+        verify(path, sha256=sha256)
+    except DownloadError:
+        path.unlink()
+        raise
 
 
 def _explain(error: Exception, name: str, revision: str | None, file: str = "") -> NoReturn:
     """Raise what went wrong with the hub as a sentence."""
-    where = constants.ENDPOINT
+    where = endpoint()
     if isinstance(error, GatedRepoError):
         text = f"{name} is gated: accept its terms on {where} and give a token in HF_TOKEN"
     elif isinstance(error, RepositoryNotFoundError):
@@ -125,7 +179,10 @@ def _explain(error: Exception, name: str, revision: str | None, file: str = "") 
     elif isinstance(error, HFValidationError):
         text = f"{name!r} is neither a directory nor a hub id (owner/model)"
     elif isinstance(error, HfHubHTTPError) and error.response.status_code == 404:
-        text = f"{name} has no file {file or 'list'} at revision {revision}"
+        text = f"{name} has no file {file!r} at revision {revision}"
+    elif isinstance(error, DownloadError):
+        text = str(error)
     else:
-        text = f"{name}{' ' + file if file else ''} cannot be fetched from {where}: {error}"
+        what = f"{name}'s file {file}" if file else name
+        text = f"{what} cannot be fetched from {where}: {error}"
     raise ModelImportError(text) from error

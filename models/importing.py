@@ -58,23 +58,38 @@ def import_model(source: str, name: str, revision: str | None = None) -> StoredM
         ValueError: the store refuses `name`.
     """
     store.check_name(name)
+    with tempfile.TemporaryDirectory(prefix="captionbox-import-") as temporary:
+        target = Path(temporary)
+        prepare(source, target, revision)
+        return store.install(target, name, content_version(target))
+
+
+def prepare(source: str, target: Path, revision: str | None = None) -> None:
+    """Fetch, convert and check a captioner; write a model directory.
+
+    Args:
+        source, revision: as for `import_model`.
+        target: an empty directory.
+
+    Raises:
+        ModelImportError, models.metadata.BrokenModelError: as for `import_model`.
+    """
     folder = Path(source).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise ModelImportError(f"{source} is a directory: it has no revision")
         method = recognise(read_json(folder / CONFIG_NAME))
-        origin = f"directory {folder.resolve().name}"
-    else:
-        found = HubModel.find(source, revision)
-        # Before gigabytes are fetched.
-        method = recognise(read_json(found.fetch(CONFIG_NAME)))
-        folder, origin = found.fetch_all(), f"{found.name}@{found.sha}"
-    logger.info("%s: method %s", origin, method)
-    with tempfile.TemporaryDirectory(prefix="captionbox-import-") as temporary:
-        target = Path(temporary)
-        _convert(method, folder, target, origin)
-        load_captioner(target)
-        return store.install(target, name, content_version(target))
+        _convert(method, folder, target, f"directory {folder.resolve().name}")
+        return
+    found = HubModel.find(source, revision)
+    if CONFIG_NAME not in found.files:
+        raise ModelImportError(f"{found.name} has no {CONFIG_NAME}: not a model of transformers")
+    # Before gigabytes are fetched.
+    method = recognise(read_json(found.fetch(CONFIG_NAME)))
+    logger.info("%s at %s: method %s", found.name, found.sha, method)
+    _convert(method, found.fetch_all(), target, f"{found.name}@{found.sha}")
+    # What has been converted need not lie there twice.
+    shutil.rmtree(found.folder, ignore_errors=True)
 
 
 def recognise(config: dict[str, Any]) -> str:
@@ -150,6 +165,7 @@ def load_pretrained(kind: Any, directory: Path, may_miss: Iterable[str] = ()) ->
 
 
 def _convert(method: str, folder: Path, target: Path, origin: str) -> None:
+    """Convert `folder` into a model directory that loads."""
     convert: Convert = load_object(find_method(method).converter)
     metadata = convert(folder, target)
     card = folder / CARD_NAME
@@ -157,6 +173,7 @@ def _convert(method: str, folder: Path, target: Path, origin: str) -> None:
         shutil.copyfile(card, target / CARD_NAME)
     updated = {"source": f"imported from {origin}", "licence": _licence(card)}
     metadata_module.write(target, metadata.model_copy(update=updated))
+    load_captioner(target)
 
 
 def _licence(card: Path) -> str:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.fetch import DownloadError, Patience, fetch, verify
 from training.disk import shortage
-from training.fetch import DownloadError, Patience, fetch, verify
 from training.unpack import UnpackError, unpack, unpacked_bytes
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from models.fetch import DownloadError
 from tests.training.bad_server import ANNOTATIONS, PICTURES, QUICK, Server
 from training import download as download_module
 from training.coco import load_split
 from training.download import Archive, Source, download
-from training.fetch import DownloadError
 
 
 def archive(part: str, content: bytes, path: str, wanted: str) -> Archive:

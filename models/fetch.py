@@ -17,6 +17,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _BLOCK = 1 << 18
 _LONGEST_WAIT = 60.0
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_DIGESTS = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Errors that are the disk's, not the connection's."""
 
@@ -68,7 +70,11 @@ class _Version:
 
 
 def fetch(
-    url: str, target: Path, size: int | None = None, patience: Patience | None = None
+    url: str,
+    target: Path,
+    size: int | None = None,
+    patience: Patience | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Fetch `url` into `target`, resuming what an earlier call left.
 
@@ -77,6 +83,7 @@ def fetch(
         target: appears when all of it is there; until then `target.part` grows.
         size: the file's known size in bytes; None trusts the server's word.
         patience: when to give up.
+        headers: more request headers; they are not sent where the server redirects to.
 
     Raises:
         DownloadError: `url` is none, the server refuses, offers another size, or fails too often;
@@ -92,7 +99,7 @@ def fetch(
     ) as bar:
         while True:
             try:
-                _attempt(url, part, size, patience.timeout, bar)
+                _attempt(url, part, size, patience.timeout, bar, headers or {})
                 break
             except _TryAgainError as error:
                 reached = _size(part)
@@ -112,13 +119,16 @@ def fetch(
     _version_file(part).unlink(missing_ok=True)
 
 
-def verify(path: Path, size: int | None, md5: str | None) -> None:
+def verify(
+    path: Path, size: int | None = None, md5: str | None = None, sha256: str | None = None
+) -> None:
     """Check a file that was fetched.
 
     Args:
         path: the file.
         size: expected bytes, if known.
         md5: expected MD5 in hexadecimal, if known. It guards against damage, not against malice.
+        sha256: expected SHA-256 in hexadecimal, if known.
 
     Raises:
         DownloadError: it is not the file that was expected.
@@ -126,9 +136,10 @@ def verify(path: Path, size: int | None, md5: str | None) -> None:
     found = path.stat().st_size
     if size is not None and found != size:
         raise DownloadError(f"{path}: {found} bytes, expected {size}")
-    if md5 is None:
+    expected = {name: value for name, value in (("MD5", md5), ("SHA-256", sha256)) if value}
+    if not expected:
         return
-    digest = hashlib.md5(usedforsecurity=False)
+    digests = {name: _DIGESTS[name](usedforsecurity=False) for name in expected}
     with (
         path.open("rb") as file,
         tqdm(
@@ -136,13 +147,24 @@ def verify(path: Path, size: int | None, md5: str | None) -> None:
         ) as bar,
     ):
         while block := file.read(1 << 20):
-            digest.update(block)
+            for digest in digests.values():
+                digest.update(block)
             bar.update(len(block))
-    if digest.hexdigest() != md5:
-        raise DownloadError(f"{path}: MD5 {digest.hexdigest()}, expected {md5}: damaged")
+    for name, digest in digests.items():
+        if digest.hexdigest() != expected[name]:
+            raise DownloadError(
+                f"{path}: {name} {digest.hexdigest()}, expected {expected[name]}: damaged"
+            )
 
 
-def _attempt(url: str, part: Path, size: int | None, timeout: float, bar: Any) -> None:
+def _attempt(
+    url: str,
+    part: Path,
+    size: int | None,
+    timeout: float,
+    bar: Any,
+    own_headers: Mapping[str, str],
+) -> None:
     """Fetch what is missing of `part` in one request."""
     version = _read_version(part)
     have = _size(part) if version is not None and version.url == url else 0
@@ -153,6 +175,8 @@ def _attempt(url: str, part: Path, size: int | None, timeout: float, bar: Any) -
         headers |= {"Range": f"bytes={have}-", "If-Range": version.validator}
     try:
         request = urllib.request.Request(url, headers=headers)
+        for name, value in own_headers.items():
+            request.add_unredirected_header(name, value)
         with urllib.request.urlopen(request, timeout=timeout) as response:
             _receive(response, url, part, have, size, bar)
     except urllib.error.HTTPError as error:
