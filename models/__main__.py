@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from models import store
+from models.catalogue import find_method
 from models.metadata import CARD_NAME, BrokenModelError
 
 DEFAULT_NAME = "compact"
@@ -33,7 +34,7 @@ def install_default() -> int:
 
 
 def import_model(source: str, name: str, revision: str | None) -> int:
-    """Import a captioner from the hub or a directory."""
+    """Import a model from the hub or a directory."""
     # Which models somebody imports is nobody's business.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
@@ -46,7 +47,8 @@ def import_model(source: str, name: str, revision: str | None) -> int:
         logging.getLogger(library).setLevel(logging.WARNING)
 
     model = run(source, name, revision)
-    logger.info("imported %s; serve it with CAPTIONBOX_MODELS=%s", model.tag, model.name)
+    setting = "MATCHER" if find_method(model.metadata.method).kind == "matcher" else "MODELS"
+    logger.info("imported %s; serve it with CAPTIONBOX_%s=%s", model.tag, setting, model.name)
     return 0
 
 
@@ -78,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install-default", help="install the embedded model `compact`")
-    importer = commands.add_parser("import", help="import a captioner from the hub")
+    importer = commands.add_parser("import", help="import a model from the hub")
     importer.add_argument("source", metavar="HUB_ID|DIRECTORY", help="what to import")
     importer.add_argument("--as", dest="name", required=True, metavar="NAME", help="its new name")
     importer.add_argument("--revision", help="branch, tag or commit (default: the main branch)")

@@ -1,4 +1,4 @@
-"""Every captioning method: its class, the options it honours, the hub models it can import.
+"""Every method: its class, the options it honours, the hub models it can import.
 
 One table, read without importing any method's code: the gateway, which has no torch, learns here
 what a served model honours.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from models.interface import Captioner, OptionName
+from models.matching import Matcher
 from models.metadata import BrokenModelError, ModelMetadata, read
 
 _DECODING: frozenset[OptionName] = frozenset(
@@ -30,21 +31,23 @@ _DECODING: frozenset[OptionName] = frozenset(
 
 @dataclass(frozen=True)
 class Method:
-    """A captioning method, as far as it is known without its code.
+    """A method, as far as it is known without its code.
 
     Attributes:
-        captioner: `module:class` of its `Captioner`.
+        implementation: `module:class` of its `Captioner` or `Matcher`.
         honours: every option that one of its models may honour; see `honoured_options`.
         architectures: values of `architectures` in a hub model's `config.json` that the method can
             import.
         converter: `module:function` of a `models.importing.Convert`; empty where nothing is
             imported.
+        kind: a captioner writes captions, a matcher tells how well texts fit a picture.
     """
 
-    captioner: str
+    implementation: str
     honours: frozenset[OptionName]
     architectures: tuple[str, ...] = ()
     converter: str = ""
+    kind: Literal["captioner", "matcher"] = "captioner"
 
 
 METHODS: dict[str, Method] = {
@@ -62,6 +65,18 @@ METHODS: dict[str, Method] = {
         _DECODING | {"attention"},
         architectures=("VisionEncoderDecoderModel",),
         converter="models.vit_gpt2_import:convert",
+    ),
+    "bridgetower": Method(
+        "models.bridgetower:BridgeTowerMatcher",
+        frozenset(),
+        # Checkpoints with several heads name one of them; the weights tell whether ours is there.
+        (
+            "BridgeTowerForImageAndTextRetrieval",
+            "BridgeTowerForMaskedLM",
+            "BridgeTowerForContrastiveLearning",
+        ),
+        "models.bridgetower_import:convert",
+        kind="matcher",
     ),
 }
 """Method name to method."""
@@ -105,12 +120,12 @@ def load_object(path: str) -> Any:
 
 
 def captioner_class(method: str) -> type[Captioner]:
-    """Return the class of a method.
+    """Return the class of a captioning method.
 
     Raises:
-        BrokenModelError: no method has this name.
+        BrokenModelError: no captioning method has this name.
     """
-    found: type[Captioner] = load_object(find_method(method).captioner)
+    found: type[Captioner] = _implementation(method, "captioner")
     return found
 
 
@@ -118,6 +133,33 @@ def load_captioner(directory: Path) -> Captioner:
     """Load whatever captioner a model directory holds.
 
     Raises:
-        BrokenModelError: the directory is no Captionbox model, or it is damaged.
+        BrokenModelError: the directory holds no captioner of ours, or it is damaged.
     """
     return captioner_class(read(directory).method).load(directory)
+
+
+def load_matcher(directory: Path) -> Matcher:
+    """Load whatever matcher a model directory holds.
+
+    Raises:
+        BrokenModelError: the directory holds no matcher of ours, or it is damaged.
+    """
+    found: type[Matcher] = _implementation(read(directory).method, "matcher")
+    return found.load(directory)
+
+
+def load_any(directory: Path) -> Captioner | Matcher:
+    """Load whatever model a directory holds.
+
+    Raises:
+        BrokenModelError: the directory is no Captionbox model, or it is damaged.
+    """
+    matcher = find_method(read(directory).method).kind == "matcher"
+    return load_matcher(directory) if matcher else load_captioner(directory)
+
+
+def _implementation(name: str, kind: str) -> Any:
+    method = find_method(name)
+    if method.kind != kind:
+        raise BrokenModelError(f"the method {name!r} is a {method.kind}, not a {kind}")
+    return load_object(method.implementation)

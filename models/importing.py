@@ -1,4 +1,4 @@
-"""Bring a captioner of the hub, or of a directory in the hub's layout, into the model store.
+"""Bring a model of the hub, or of a directory in the hub's layout, into the model store.
 
 The method is recognised by `architectures` in `config.json` (`models.catalogue`); the method's own
 `Convert` function then writes a model directory. Nothing of a model is executed: no code from its
@@ -22,7 +22,7 @@ from models import store
 from models.catalogue import (
     METHODS,
     find_method,
-    load_captioner,
+    load_any,
     load_object,
     method_of_architecture,
 )
@@ -42,7 +42,7 @@ filled in later, and the card is kept. Raises `ModelImportError` if it cannot be
 
 
 def import_model(source: str, name: str, revision: str | None = None) -> StoredModel:
-    """Fetch, convert, check and install a captioner.
+    """Fetch, convert, check and install a model.
 
     Args:
         source: a hub id (`owner/model`) or a directory in the hub's layout.
@@ -53,7 +53,7 @@ def import_model(source: str, name: str, revision: str | None = None) -> StoredM
         The stored model. The same files give the same version.
 
     Raises:
-        ModelImportError: it cannot be fetched, is no captioner, or is damaged.
+        ModelImportError: it cannot be fetched, is no model of a method of ours, or is damaged.
         models.metadata.BrokenModelError: what was converted does not load.
         ValueError: the store refuses `name`.
     """
@@ -111,7 +111,7 @@ def recognise(config: dict[str, Any]) -> str:
         )
     known = sorted(name for entry in METHODS.values() for name in entry.architectures)
     raise ModelImportError(
-        f"the architecture {names[0]!r} is no image captioner that can be imported; those that "
+        f"the architecture {names[0]!r} is none that can be imported; those that "
         f"can: {', '.join(known)}"
     )
 
@@ -173,7 +173,7 @@ def _convert(method: str, folder: Path, target: Path, origin: str) -> None:
         shutil.copyfile(card, target / CARD_NAME)
     updated = {"source": f"imported from {origin}", "licence": _licence(card)}
     metadata_module.write(target, metadata.model_copy(update=updated))
-    load_captioner(target)
+    load_any(target)
 
 
 def _licence(card: Path) -> str:

@@ -33,20 +33,25 @@ class PreprocessSpec(BaseModel):
         width: input width in pixels.
         fit: `"squash"` resizes to `height` x `width` whatever the aspect ratio; `"crop"` resizes
             the shorter side and cuts the centre; `"pad"` resizes the longer side and pads with
-            black.
+            black; `"multiple"` resizes to multiples of `size_divisor`, see `_resize_to_multiples`,
+            and takes the centre, with black around it where the picture is smaller.
         resample: interpolation (PIL's antialiased filters).
         mean: per channel, subtracted after scaling pixels to 0..1.
         std: per channel, divides after `mean` is subtracted.
+        shortest_edge: for `"multiple"`: what the shorter side is resized to, in pixels.
+        size_divisor: for `"multiple"`: both sides are multiples of this, in pixels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     height: Annotated[int, Field(ge=16, le=2048)] = 224
     width: Annotated[int, Field(ge=16, le=2048)] = 224
-    fit: Literal["squash", "crop", "pad"] = "squash"
+    fit: Literal["squash", "crop", "pad", "multiple"] = "squash"
     resample: Literal["bilinear", "bicubic", "lanczos"] = "bicubic"
     mean: _Triple = (0.5, 0.5, 0.5)
     std: _Triple = (0.5, 0.5, 0.5)
+    shortest_edge: Annotated[int, Field(ge=16, le=2048)] = 288
+    size_divisor: Annotated[int, Field(ge=1, le=256)] = 32
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -93,7 +98,34 @@ def resize(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
         return image if image.size == size else image.resize(size, resample, reducing_gap=3.0)
     if spec.fit == "crop":
         return ImageOps.fit(image, size, resample)
+    if spec.fit == "multiple":
+        return _centre(_resize_to_multiples(image, spec), size)
     return ImageOps.pad(image, size, resample, color="black")
+
+
+def _resize_to_multiples(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
+    """Resize as ViLT and BridgeTower do (transformers, `get_resize_output_image_size`).
+
+    The shorter side becomes `shortest_edge`; less where the longer one would exceed 1333/800 of
+    that. Both are then rounded down to multiples of `size_divisor`, at least one of them.
+    """
+    longest = int(1333 / 800 * spec.shortest_edge)
+    scale = spec.shortest_edge / min(image.size)
+    # In the order of transformers' operations: another rounds differently.
+    sides = [spec.shortest_edge if side == min(image.size) else scale * side for side in image.size]
+    if max(sides) > longest:
+        scale = longest / max(sides)
+        sides = [scale * side for side in sides]
+    divisor = spec.size_divisor
+    width, height = (max(divisor, int(side + 0.5) // divisor * divisor) for side in sides)
+    return image.resize((width, height), _RESAMPLE[spec.resample])
+
+
+def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the centre of a picture, black where the picture is smaller than `size`."""
+    left, top = ((has - wanted) // 2 for has, wanted in zip(image.size, size, strict=True))
+    # `Image.crop` fills with black what lies outside.
+    return image.crop((left, top, left + size[0], top + size[1]))
 
 
 def to_pixels(image: Image.Image, spec: PreprocessSpec) -> Pixels:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import METHODS, captioner_class, honoured_options, load_object
+from models.catalogue import METHODS, honoured_options, load_object
 from models.hub import HubModel
 from models.hub_preprocessing import read_spec
 from models.import_error import ModelImportError
 from models.importing import read_json, recognise
 from models.interface import Captioner
+from models.matching import Matcher
 from models.metadata import BrokenModelError, ModelMetadata
 from models.preprocessing import PreprocessSpec
 
@@ -18,7 +19,8 @@ from models.preprocessing import PreprocessSpec
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_can_be_loaded(name: str) -> None:
     method = METHODS[name]
-    assert issubclass(captioner_class(name), Captioner)
+    kinds = {"captioner": Captioner, "matcher": Matcher}
+    assert issubclass(load_object(method.implementation), kinds[method.kind])
     assert bool(method.converter) == bool(method.architectures)
     if method.converter:
         assert callable(load_object(method.converter))
@@ -31,7 +33,7 @@ def test_every_method_can_be_loaded(name: str) -> None:
     [
         ({}, "names no architecture"),
         ({"architectures": []}, "names no architecture"),
-        ({"architectures": ["BertForMaskedLM"]}, "'BertForMaskedLM' is no image captioner"),
+        ({"architectures": ["BertForMaskedLM"]}, "'BertForMaskedLM' is none that can be imported"),
         (
             {"architectures": ["Own"], "auto_map": {"AutoModel": "own.Own"}},
             "needs code from the model's repository",
