@@ -28,7 +28,11 @@ from serving.framework import (
 )
 from serving.gateway import Gateway
 from serving.logs import configure as configure_logs
+from serving.match_engine import BatchMatcher
+from serving.match_messages import MatchAnswer, MatchRequest
+from serving.match_schemas import MAX_TEXTS
 from serving.schemas import CaptionInput, CaptionResponse
+from serving.served_models import ServedModels
 
 tame()
 settings = settings_or_exit()
@@ -50,6 +54,8 @@ class Engine:
     def __init__(self) -> None:
         try:
             self._captioner = BatchCaptioner(settings.models, settings.engine_threads)
+            matcher = ServedModels(settings.models, settings.matcher).matcher
+            self._matcher = BatchMatcher(matcher, settings.engine_threads) if matcher else None
         except (BrokenModelError, ModelNotFoundError) as error:
             give_up(error)
 
@@ -62,6 +68,17 @@ class Engine:
     def caption(self, requests: list[EngineRequest]) -> list[EngineAnswer]:
         """Caption requests of any mixture of models and options, in order."""
         return self._captioner.caption(requests)
+
+    @bentoml.api(
+        batchable=True,
+        max_batch_size=max(settings.max_batch_size, MAX_TEXTS),
+        max_latency_ms=settings.max_latency_ms,
+    )
+    def match(self, requests: list[MatchRequest]) -> list[MatchAnswer]:
+        """Score pairs of a picture and a text, in order; a batch counts pairs."""
+        if self._matcher is None:
+            raise RuntimeError("no matcher is served")
+        return self._matcher.match(requests)
 
 
 @bentoml.service(

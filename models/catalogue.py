@@ -29,6 +29,9 @@ _DECODING: frozenset[OptionName] = frozenset(
 """Options of `models.decoding`."""
 
 
+Kind = Literal["captioner", "matcher"]
+
+
 @dataclass(frozen=True)
 class Method:
     """A method, as far as it is known without its code.
@@ -47,7 +50,7 @@ class Method:
     honours: frozenset[OptionName]
     architectures: tuple[str, ...] = ()
     converter: str = ""
-    kind: Literal["captioner", "matcher"] = "captioner"
+    kind: Kind = "captioner"
 
 
 METHODS: dict[str, Method] = {

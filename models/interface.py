@@ -31,6 +31,7 @@ OptionName = Literal[
     "seed",
     "prompt",
     "attention",
+    "rerank",
 ]
 
 
@@ -138,6 +139,15 @@ class CaptionOptions(BaseModel):
             examples=[False],
         ),
     ] = None
+    rerank: Annotated[
+        bool | None,
+        Field(
+            description="Order the captions by how well a matcher finds that they fit the picture, "
+            "and tell that as `match_score`; the matcher chooses among at least five captions. "
+            "Needs a server with a matcher.",
+            examples=[False],
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
@@ -158,6 +168,11 @@ class CaptionOptions(BaseModel):
             raise ValueError(
                 f"num_captions {self.num_captions} needs num_beams of at least as many, "
                 f"got {self.num_beams}; leave num_beams out to have it chosen"
+            )
+        if self.rerank and self.num_beams == 1 and self.temperature is None:
+            raise ValueError(
+                "rerank chooses among several captions, and num_beams 1 finds one only: give more, "
+                "or leave it out"
             )
         return self
 
@@ -206,12 +221,15 @@ class Caption(BaseModel):
         confidence: `exp(mean token log-probability)`, 0..1. Comparable between captions of one
             model, not between models, and not the chance that the caption is right.
         words: filled on request, where the method has cross-attention.
+        match_score: 0..1, a matcher's probability that the caption belongs to the picture; filled
+            by `rerank`.
     """
 
     text: str
     log_prob: float
     confidence: Annotated[float, Field(ge=0.0, le=1.0)]
     words: list[WordAttention] | None = None
+    match_score: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
 
 
 Stage = Literal["encode", "decode"]

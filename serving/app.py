@@ -18,6 +18,7 @@ from serving.access import CLIENT_GONE
 from serving.caption_api import caption_routes
 from serving.docs_page import docs_routes
 from serving.gateway import gateway_of
+from serving.match_api import match_route
 from serving.openapi import document
 from serving.pages import page_routes
 from serving.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
@@ -37,8 +38,9 @@ def create_app(settings: Settings) -> Starlette:
             *docs_routes(),
             Route("/docs.json", _json(document(settings))),
             *caption_routes(),
+            match_route(),
             Route("/v1/models", _models),
-            *(Route(f"/v1/models/{name}", _model(name)) for name in settings.model_names),
+            *(Route(f"/v1/models/{name}", _model(name)) for name in settings.served_names),
             *(Route(TYPE_PREFIX + slug, _json(describe(slug))) for slug in KINDS),
         ],
         exception_handlers={Problem: handle, ClientDisconnect: _client_gone},

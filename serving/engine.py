@@ -45,7 +45,7 @@ class BatchCaptioner:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         metrics.forget_dead_workers()
         self._captioners: dict[str, Captioner] = {}
-        for model in ServedModels(tags).all():
+        for model in ServedModels(tags).captioners():
             started = time.monotonic()
             try:
                 captioner = load_captioner(model.path)

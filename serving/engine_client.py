@@ -19,6 +19,7 @@ from bentoml.exceptions import BentoMLException
 
 from serving import metrics
 from serving.engine_messages import EngineAnswer, EngineRequest
+from serving.match_messages import MatchAnswer, MatchRequest
 from serving.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -64,11 +65,24 @@ class EngineClient:
         Raises:
             Problem: 503 the engine is gone, starting or overloaded; 504 it took too long.
         """
+        answers: list[EngineAnswer] = await self._ask("caption", [request])
+        return answers[0]
+
+    async def match(self, requests: list[MatchRequest]) -> list[MatchAnswer]:
+        """Have texts scored; the answers are in the same order.
+
+        Raises:
+            Problem: as for `caption`.
+        """
+        answers: list[MatchAnswer] = await self._ask("match", requests)
+        return answers
+
+    async def _ask(self, api: str, requests: list[Any]) -> list[Any]:
         if not self._up and (self._recovering or not await self.ready()):
             self._watch()
             raise Problem("engine-unavailable")
         try:
-            return await self._call(request)
+            return await self._call(api, requests)
         except (aiohttp.ClientError, ConnectionError, EOFError) as error:
             logger.warning("lost the engine: %r", error)
         # Either the engine died, or it had just closed a connection that we were about to reuse.
@@ -77,19 +91,19 @@ class EngineClient:
         self._set_up(False)
         if await self.ready():
             try:
-                return await self._call(request)
+                return await self._call(api, requests)
             except (aiohttp.ClientError, ConnectionError, EOFError) as error:
                 self._set_up(False)
                 logger.warning("lost the engine again: %r", error)
         self._lose()
         raise Problem("engine-unavailable")
 
-    async def _call(self, request: EngineRequest) -> EngineAnswer:
+    async def _call(self, api: str, requests: list[Any]) -> list[Any]:
         self._calls += 1
         if self._checks is None or self._checks.done():
             self._checks = asyncio.create_task(self._check())
         try:
-            answers: list[EngineAnswer] = await self._proxy.to_async.caption([request])
+            answers: list[Any] = await getattr(self._proxy.to_async, api)(requests)
         except TimeoutError:
             raise Problem("timeout") from None
         except BentoMLException as error:
@@ -101,7 +115,7 @@ class EngineClient:
             raise Problem("engine-unavailable", "The captioning engine failed.") from None
         finally:
             self._calls -= 1
-        return answers[0]
+        return answers
 
     async def ready(self) -> bool:
         """Whether the engine answers its probe now; quick either way."""

@@ -87,7 +87,7 @@ async def read_batch_form(request: Request) -> BatchForm:
 
 
 async def _read(request: Request, file_field: str, most: int) -> BatchForm:
-    _require_multipart(request, file_field)
+    require_multipart(request, file_field)
     try:
         form = await request.form(
             max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=_MAX_FIELD_BYTES
@@ -100,7 +100,8 @@ async def _read(request: Request, file_field: str, most: int) -> BatchForm:
         await form.close()
 
 
-def _require_multipart(request: Request, file_field: str) -> None:
+def require_multipart(request: Request, file_field: str) -> None:
+    """Raise the 415 `Problem` unless the body is said to be a multipart form."""
     header = request.headers.get("content-type", "")
     if parse_options_header(header)[0] != b"multipart/form-data":
         received = header.split(";")[0][:100] or "nothing"

@@ -17,7 +17,7 @@ from models.store import ModelNotFoundError
 from serving.access import AccessMiddleware
 from serving.known_paths import KnownPathsMiddleware
 from serving.problem_middleware import ProblemMiddleware
-from serving.served_models import ServedModels
+from serving.served_models import ServedModels, WrongKindError
 from serving.settings import PREFIX, Settings, SettingsError, load_settings
 
 logger = logging.getLogger(__name__)
@@ -74,10 +74,12 @@ def prepare_deployment(settings: Settings) -> None:
     someone has registered a newer version must not serve that one next to workers with the old.
     """
     try:
-        tags = ServedModels(settings.models).tags()
-    except (ModelNotFoundError, BrokenModelError) as error:
+        served = ServedModels(settings.models, settings.matcher)
+    except (ModelNotFoundError, BrokenModelError, WrongKindError) as error:
         raise SystemExit(f"captionbox: {error}") from None
-    os.environ[PREFIX + "MODELS"] = ",".join(tags)
+    os.environ[PREFIX + "MODELS"] = ",".join(served.tags())
+    if served.matcher is not None:
+        os.environ[PREFIX + "MATCHER"] = served.matcher.tag
     # In a container BentoML ends the whole server when a worker dies, and with it every request.
     os.environ.pop("BENTOML_CONTAINERIZED", None)
 

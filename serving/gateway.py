@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import cast
 
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from models.preprocessing import Pixels
 from models.store import StoredModel
 from serving import exchange as exchanges
-from serving import metrics
+from serving import matching, metrics
 from serving.admission import Admission
 from serving.cores import available_cores
 from serving.engine_client import EngineClient
@@ -24,6 +25,9 @@ from serving.exchange import Exchange
 from serving.fetch import Fetcher
 from serving.forms import BatchForm, CaptionForm
 from serving.images import ImageInfo, decode
+from serving.match_form import MatchForm
+from serving.match_messages import MatchAnswer
+from serving.match_schemas import MatchResponse
 from serving.problems import Problem
 from serving.schemas import CaptionResponse, ModelInfo, Timing
 from serving.served_models import ServedModels
@@ -54,7 +58,7 @@ class Gateway:
     """
 
     def __init__(self, settings: Settings, engine: EngineClient) -> None:
-        self.models = ServedModels(settings.models)
+        self.models = ServedModels(settings.models, settings.matcher)
         self.fetcher = Fetcher(settings)
         self._settings = settings
         self._engine = engine
@@ -69,6 +73,8 @@ class Gateway:
             Problem: the request cannot be honoured.
             starlette.requests.ClientDisconnect: nobody waits for the answer any more.
         """
+        if form.options.rerank:
+            return await self._caption_reranked(form, request_id)
         model = self.models.get(form.model)
         with self._place(model) as exchange:
             started = time.monotonic()
@@ -86,11 +92,7 @@ class Gateway:
             model=_model_info(model),
             image=info,
             id=form.id if form.id is not None else request_id,
-            timing_ms=Timing(
-                decode=_ms(decoded - started),
-                queue=_ms(queued),
-                inference=round(answer.inference_ms, 3),
-            ),
+            timing_ms=_timing(started, decoded, answered, answer.inference_ms),
         )
 
     async def caption_batch(
@@ -135,6 +137,55 @@ class Gateway:
         if exchange is not None:
             self.admission.reserve(exchange, images)
 
+    async def _caption_reranked(self, form: CaptionForm, request_id: str) -> CaptionResponse:
+        """Caption one picture and have the matcher order the captions."""
+        matcher = self.models.matcher
+        if matcher is None:
+            raise Problem("unsupported-option", "rerank: this server has no matcher.")
+        model = self.models.get(form.model)
+        defaults = model.metadata.decode
+        options = matching.candidate_options(form.options, defaults)
+        unranked = await self.caption(replace(form, options=options), request_id)
+        texts = [caption.text for caption in unranked.captions]
+        with self._place(matcher, again=True) as exchange:
+            _, answers, timing = await self._score(matcher, form.image, texts, exchange)
+        wanted = matching.wanted_captions(form.options, defaults)
+        return unranked.model_copy(
+            update={
+                "captions": matching.reranked(unranked.captions, answers, wanted),
+                "matcher": _model_info(matcher),
+                "timing_ms": _sum(unranked.timing_ms, timing),
+            }
+        )
+
+    async def match(self, form: MatchForm, request_id: str) -> MatchResponse:
+        """Rank texts for one picture.
+
+        Raises:
+            Problem: the request cannot be honoured.
+        """
+        matcher = self.models.require_matcher(form.model)
+        with self._place(matcher) as exchange:
+            info, answers, timing = await self._score(matcher, form.image, form.texts, exchange)
+        return MatchResponse(
+            matches=matching.ranking(form.texts, answers),
+            model=_model_info(matcher),
+            image=info,
+            id=form.id if form.id is not None else request_id,
+            timing_ms=timing,
+        )
+
+    async def _score(
+        self, matcher: StoredModel, image: bytes, texts: Sequence[str], exchange: Exchange
+    ) -> tuple[ImageInfo, list[MatchAnswer], Timing]:
+        started = time.monotonic()
+        pixels, info = await self._decode(image, matcher, exchange)
+        decoded = time.monotonic()
+        async with self.admission.turn(exchange):
+            answers = await self._engine.match(matching.pairs(pixels, texts))
+        timing = _timing(started, decoded, time.monotonic(), matching.inference_ms(answers))
+        return info, answers, timing
+
     async def ready(self) -> bool:
         """Whether pictures can be captioned now."""
         return await self._engine.ready()
@@ -146,8 +197,12 @@ class Gateway:
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager
-    def _place(self, model: StoredModel) -> Iterator[Exchange]:
+    def _place(self, model: StoredModel, again: bool = False) -> Iterator[Exchange]:
         """Count one more picture of the request that this is part of, or of a request of its own.
+
+        Args:
+            model: what is to look at the picture.
+            again: the picture has been counted before; another model looks at it now.
 
         Raises:
             Problem: 429 or 503, there is no place for it.
@@ -157,8 +212,9 @@ class Gateway:
             if exchange is None:  # not over HTTP: a call within the process
                 exchange = stack.enter_context(closing(Exchange()))
                 stack.enter_context(self.admission.request(exchange))
-            exchange.model = model.name
-            self.admission.next_image(exchange)
+            if not (again and exchange.images):
+                exchange.model = model.name
+                self.admission.next_image(exchange)
             exchange.watch()
             yield exchange
 
@@ -199,6 +255,23 @@ def _raise_for(answer: EngineAnswer) -> None:
 
 def _model_info(model: StoredModel) -> ModelInfo:
     return ModelInfo(name=model.name, version=model.version, method=model.metadata.method)
+
+
+def _timing(started: float, decoded: float, answered: float, inference_ms: float) -> Timing:
+    return Timing(
+        decode=_ms(decoded - started),
+        queue=max(0.0, _ms(answered - decoded - inference_ms / 1000)),
+        inference=round(inference_ms, 3),
+    )
+
+
+def _sum(first: Timing, second: Timing) -> Timing:
+    """Return the time that both took, one after the other."""
+    return Timing(
+        decode=round(first.decode + second.decode, 3),
+        queue=round(first.queue + second.queue, 3),
+        inference=round(first.inference + second.inference, 3),
+    )
 
 
 def _ms(seconds: float) -> float:

@@ -121,6 +121,23 @@ def tokens() -> Counter:
 
 
 @cache
+def pairs_per_batch() -> Histogram:
+    """Return the histogram of pairs of a picture and a text scored together, by model."""
+    return _histogram(
+        "pairs_per_batch",
+        "Pairs of a picture and a text scored in one batch",
+        "model",
+        buckets=_BATCH_BUCKETS,
+    )
+
+
+@cache
+def matched() -> Counter:
+    """Return the counter of texts scored for a picture, by model."""
+    return _counter("texts_matched", "Texts scored for a picture", "model")
+
+
+@cache
 def model_load_seconds() -> Gauge:
     """Return the gauge of the time it took to load and warm up a model, by model."""
     return _gauge("model_load_seconds", "Time to load and warm up the model", "livemax", "model")

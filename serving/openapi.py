@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serving.match_schemas import MatchResponse
 from serving.openapi_captions import caption_paths
+from serving.openapi_match import match_paths
 from serving.openapi_parts import REF, ok, problems
 from serving.problems import KINDS, TYPE_PREFIX, ProblemDetails
 from serving.schemas import BatchResponse, CaptionResponse, ModelsResponse, ServedModel
@@ -35,6 +37,8 @@ def document(settings: Settings) -> dict[str, Any]:
         ServedModel,
         ProblemDetails,
     ]
+    if settings.matcher:
+        answers.append(MatchResponse)
     _, schemas = models_json_schema(
         [(answer, "serialization") for answer in answers], ref_template=REF
     )
@@ -57,6 +61,7 @@ def document(settings: Settings) -> dict[str, Any]:
         ],
         "paths": {
             **caption_paths(settings),
+            **match_paths(settings),
             "/v1/models": {
                 "get": _get("models", "listModels", "List served models", ok("ModelsResponse"))
             },
@@ -74,7 +79,7 @@ def document(settings: Settings) -> dict[str, Any]:
 
 
 def _name_parameter(settings: Settings) -> dict[str, Any]:
-    names = list(settings.model_names)
+    names = list(settings.served_names)
     return {
         "name": "name",
         "in": "path",

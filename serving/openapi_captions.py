@@ -6,24 +6,17 @@ from typing import Any
 
 from serving.fetch import MAX_REDIRECTS, MAX_URL_LENGTH
 from serving.forms import BATCH_FIELD, IMAGE_FIELD, MOST_IMAGES
-from serving.openapi_parts import caption_fields, ok, picture_field, problems
+from serving.openapi_parts import (
+    PICTURE_PROBLEMS,
+    REQUEST_PROBLEMS,
+    body,
+    caption_fields,
+    ok,
+    picture_field,
+    problems,
+)
 from serving.settings import Settings
 
-_REQUEST_PROBLEMS = (
-    "malformed-request",
-    "unknown-model",
-    "too-large",
-    "unsupported-media-type",
-    "invalid-request",
-    "unsupported-option",
-    "too-many-requests",
-    "internal-error",
-    "overloaded",
-    "engine-unavailable",
-    "not-ready",
-    "timeout",
-)
-_PICTURE_PROBLEMS = ("unsupported-image", "broken-image", "too-many-pixels")
 _URL_PROBLEMS = ("urls-not-allowed", "url-refused", "url-answer", "url-unreachable", "url-timeout")
 _DATA_URL = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAP///ywAAAAAAQABAAACAkQBADs="
 """A picture of one red pixel."""
@@ -50,10 +43,10 @@ def _caption(settings: Settings) -> dict[str, Any]:
         "tags": ["captions"],
         "summary": "Caption a picture",
         "description": _OPTIONS,
-        "requestBody": _body("multipart/form-data", IMAGE_FIELD, fields),
+        "requestBody": body("multipart/form-data", [IMAGE_FIELD], fields),
         "responses": {
             "200": ok("CaptionResponse"),
-            **problems(*_REQUEST_PROBLEMS, *_PICTURE_PROBLEMS),
+            **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS),
         },
     }
 
@@ -84,10 +77,10 @@ def _caption_url(settings: Settings) -> dict[str, Any]:
         "tags": ["captions"],
         "summary": "Caption the picture at a URL",
         "description": f"{fetching} {_OPTIONS}",
-        "requestBody": _body("application/json", "url", {"url": url, **options}),
+        "requestBody": body("application/json", ["url"], {"url": url, **options}),
         "responses": {
             "200": ok("CaptionResponse"),
-            **problems(*_REQUEST_PROBLEMS, *_PICTURE_PROBLEMS, *_URL_PROBLEMS),
+            **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *_URL_PROBLEMS),
         },
     }
 
@@ -107,10 +100,10 @@ def _caption_batch(settings: Settings) -> dict[str, Any]:
         "description": "The results stand in the pictures' order. A picture that cannot be read "
         "has an `error` in its place and fails no other; the status is 200 all the same. "
         f"The request counts as as many as it has pictures. {_OPTIONS}",
-        "requestBody": _body(
-            "multipart/form-data", BATCH_FIELD, {BATCH_FIELD: images, **caption_fields(settings)}
+        "requestBody": body(
+            "multipart/form-data", [BATCH_FIELD], {BATCH_FIELD: images, **caption_fields(settings)}
         ),
-        "responses": {"200": ok("BatchResponse"), **problems(*_REQUEST_PROBLEMS)},
+        "responses": {"200": ok("BatchResponse"), **problems(*REQUEST_PROBLEMS)},
     }
 
 
@@ -120,13 +113,3 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     }
     value = {key: item for key, item in schema.items() if key not in about}
     return {"anyOf": [value, {"type": "null"}], **about}
-
-
-def _body(media_type: str, required: str, fields: dict[str, Any]) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "required": [required],
-        "properties": fields,
-        "additionalProperties": False,
-    }
-    return {"required": True, "content": {media_type: {"schema": schema}}}

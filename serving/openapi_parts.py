@@ -12,6 +12,25 @@ from serving.settings import Settings
 REF = "#/components/schemas/{model}"
 """Where a model's schema stands in the document."""
 
+REQUEST_PROBLEMS = (
+    "malformed-request",
+    "unknown-model",
+    "too-large",
+    "unsupported-media-type",
+    "invalid-request",
+    "unsupported-option",
+    "too-many-requests",
+    "internal-error",
+    "overloaded",
+    "engine-unavailable",
+    "not-ready",
+    "timeout",
+)
+"""Kinds of problems that any request for captions or matches may have."""
+
+PICTURE_PROBLEMS = ("unsupported-image", "broken-image", "too-many-pixels")
+"""Kinds of problems that a picture may have."""
+
 
 def picture_field(settings: Settings) -> dict[str, Any]:
     """Return the schema of a form's picture file."""
@@ -34,12 +53,17 @@ def caption_fields(settings: Settings) -> dict[str, Any]:
             "enum": list(settings.model_names),
             "description": "Served model to caption with; the first by default.",
         },
-        "id": {
-            "type": "string",
-            "maxLength": MAX_ID_LENGTH,
-            "description": "Comes back in the answer.",
-            "examples": ["holiday-17"],
-        },
+        "id": id_field(),
+    }
+
+
+def id_field() -> dict[str, Any]:
+    """Return the schema of the field that is echoed."""
+    return {
+        "type": "string",
+        "maxLength": MAX_ID_LENGTH,
+        "description": "Comes back in the answer.",
+        "examples": ["holiday-17"],
     }
 
 
@@ -53,6 +77,17 @@ def option_fields() -> dict[str, Any]:
         extra = {key: schema[key] for key in ("description", "examples") if key in schema}
         fields[name] = {**value, **extra}
     return fields
+
+
+def body(media_type: str, required: list[str], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the request body that has these fields and no others."""
+    schema = {
+        "type": "object",
+        "required": required,
+        "properties": fields,
+        "additionalProperties": False,
+    }
+    return {"required": True, "content": {media_type: {"schema": schema}}}
 
 
 def ok(schema: str) -> dict[str, Any]:

@@ -50,6 +50,11 @@ KINDS: dict[str, Kind] = {
     ),
     "not-found": Kind(404, "Not found", "There is nothing at this address."),
     "unknown-model": Kind(404, "Unknown model", "No model of that name is served."),
+    "no-matcher": Kind(
+        404,
+        "No matcher",
+        "This server ranks no texts: whoever runs it names a matcher in `CAPTIONBOX_MATCHER`.",
+    ),
     "method-not-allowed": Kind(
         405, "Method not allowed", "This address does not take that method; see `Allow`."
     ),

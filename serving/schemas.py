@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.catalogue import Kind
 from models.interface import Caption, CaptionOptions
 from serving.images import ImageInfo
 from serving.problems import ProblemDetails
@@ -64,7 +65,9 @@ class CaptionResponse(BaseModel):
         list[Caption],
         Field(
             description="Best first. `confidence` is exp(mean log-probability of the tokens), "
-            "0..1: comparable between captions of one model, not the chance that one is right."
+            "0..1: comparable between captions of one model, not the chance that one is right. "
+            "With `rerank` the order is that of `match_score`: the matcher's probability, 0..1, "
+            "that the caption belongs to the picture."
         ),
     ]
     model: ModelInfo
@@ -73,6 +76,9 @@ class CaptionResponse(BaseModel):
         str,
         Field(description="The request's `id` field, or its `X-Request-ID` where none was given."),
     ]
+    matcher: Annotated[
+        ModelInfo | None, Field(description="Which model ordered the captions, if `rerank` was on.")
+    ] = None
     timing_ms: Timing
 
 
@@ -122,7 +128,15 @@ class ServedModel(BaseModel):
     created: Annotated[int, Field(description="When its files were made, Unix seconds.")]
     owned_by: str = "captionbox"
     version: Annotated[str, Field(description="Version in the model store.")]
-    method: Annotated[str, Field(description="Kind of captioner.")]
+    method: Annotated[str, Field(description="How it works.", examples=["compact"])]
+    kind: Annotated[
+        Kind,
+        Field(
+            description="A captioner writes captions; a matcher ranks texts, and is no `model` to "
+            "caption with.",
+            examples=["captioner"],
+        ),
+    ]
     default: Annotated[bool, Field(description="Used when a request names no model.")]
     parameters: Annotated[int, Field(description="Number of weights.")]
     input: InputSize

@@ -4,30 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from models.catalogue import Kind, find_method
 from models.store import StoredModel, find
 from serving.problems import Problem
 from serving.schemas import InputSize, ModelsResponse, ServedModel
+from serving.settings import PREFIX
+
+
+class WrongKindError(ValueError):
+    """A setting names a model of another kind. The message is one sentence for people."""
 
 
 class ServedModels:
-    """The served models, the default first.
+    """The served models: captioners, the default first, and a matcher or none.
+
+    Attributes:
+        matcher: the matcher, or `None`.
 
     Args:
-        tags: names or `name:version`, each name once, at least one.
+        tags: captioners, names or `name:version`, each name once, at least one.
+        matcher: name or `name:version`; empty for none.
 
     Raises:
         models.store.ModelNotFoundError: one of them is not in the store.
         models.metadata.BrokenModelError: one of them is damaged.
+        WrongKindError: one of them is no captioner, or the matcher is none.
     """
 
-    def __init__(self, tags: Iterable[str]) -> None:
+    def __init__(self, tags: Iterable[str], matcher: str = "") -> None:
         self._models = {model.name: model for model in map(find, tags)}
+        for model in self._models.values():
+            if _kind(model) != "captioner":
+                raise WrongKindError(
+                    f"{PREFIX}MODELS: {model.tag} is a {_kind(model)} (method "
+                    f"{model.metadata.method}) and writes no captions; name it in {PREFIX}MATCHER"
+                )
+        self.matcher = find(matcher) if matcher else None
+        if self.matcher is not None and _kind(self.matcher) != "matcher":
+            raise WrongKindError(
+                f"{PREFIX}MATCHER: {self.matcher.tag} is a {_kind(self.matcher)} (method "
+                f"{self.matcher.metadata.method}) and ranks no texts; name it in {PREFIX}MODELS"
+            )
 
     def get(self, name: str | None) -> StoredModel:
-        """Return the model of a name, or the default.
+        """Return the captioner of a name, or the default.
 
         Raises:
-            Problem: 404, no such model is served; lists those that are.
+            Problem: 404, no such captioner is served; lists those that are.
         """
         if name is None:
             return next(iter(self._models.values()))
@@ -35,17 +58,37 @@ class ServedModels:
             return self._models[name]
         except KeyError:
             served = ", ".join(self._models)
-            raise Problem(
-                "unknown-model", f"No model {name[:100]!r} is served here; served: {served}."
-            ) from None
+            if self.matcher is not None and name == self.matcher.name:
+                what = f"The model {name!r} is a matcher and writes no captions"
+            else:
+                what = f"No model {name[:100]!r} is served here"
+            raise Problem("unknown-model", f"{what}; served: {served}.") from None
 
-    def all(self) -> list[StoredModel]:
-        """Return every model, the default first."""
+    def captioners(self) -> list[StoredModel]:
+        """Return every captioner, the default first."""
         return list(self._models.values())
 
     def tags(self) -> list[str]:
-        """Return every model's `name:version`."""
+        """Return every captioner's `name:version`."""
         return [model.tag for model in self._models.values()]
+
+    def require_matcher(self, name: str | None = None) -> StoredModel:
+        """Return the matcher.
+
+        Args:
+            name: that it must have; any by default.
+
+        Raises:
+            Problem: 404, there is none, or none of that name.
+        """
+        if self.matcher is None:
+            raise Problem("no-matcher")
+        if name is not None and name != self.matcher.name:
+            raise Problem(
+                "unknown-model",
+                f"No matcher {name[:100]!r} is served here; served: {self.matcher.name}.",
+            )
+        return self.matcher
 
     def describe(self, name: str) -> ServedModel:
         """Return the public account of a model.
@@ -53,13 +96,15 @@ class ServedModels:
         Raises:
             Problem: 404, no such model is served.
         """
-        model = self.get(name)
+        matcher = self.matcher
+        model = matcher if matcher is not None and name == matcher.name else self.get(name)
         spec = model.metadata.preprocess
         return ServedModel(
             id=model.name,
             created=int((model.path / "captionbox.json").stat().st_mtime),
             version=model.version,
             method=model.metadata.method,
+            kind=_kind(model),
             default=model is self.get(None),
             parameters=model.metadata.parameters,
             input=InputSize(height=spec.height, width=spec.width),
@@ -67,4 +112,9 @@ class ServedModels:
 
     def response(self) -> ModelsResponse:
         """Return the answer of `GET /v1/models`."""
-        return ModelsResponse(data=[self.describe(name) for name in self._models])
+        names = [*self._models, *([self.matcher.name] if self.matcher is not None else [])]
+        return ModelsResponse(data=[self.describe(name) for name in names])
+
+
+def _kind(model: StoredModel) -> Kind:
+    return find_method(model.metadata.method).kind

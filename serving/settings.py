@@ -14,7 +14,7 @@ from functools import cached_property
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving.cores import available_cores
@@ -48,6 +48,14 @@ class Settings(BaseSettings):
             examples=["compact"],
         ),
     ] = ("compact",)
+    matcher: Annotated[
+        str,
+        Field(
+            description="Model that ranks texts for a picture (`/match`, `rerank`): a name in the "
+            "BentoML model store, or `name:version`.",
+            examples=["bridgetower"],
+        ),
+    ] = ""
     max_upload_mb: Annotated[
         float,
         Field(
@@ -156,7 +164,7 @@ class Settings(BaseSettings):
     @field_validator("models")
     @classmethod
     def _models_are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        names = [model.split(":")[0] for model in value]
+        names = [_name(model) for model in value]
         for name in names:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a model: a-z, 0-9, `-`, `_`, `.`")
@@ -174,6 +182,21 @@ class Settings(BaseSettings):
             ip_network(network)  # its ValueError names the fault
         return value
 
+    @field_validator("matcher", mode="before")
+    @classmethod
+    def _strip(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("matcher")
+    @classmethod
+    def _matcher_is_another_model(cls, value: str, info: ValidationInfo) -> str:
+        name = _name(value)
+        if value and not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a model: a-z, 0-9, `-`, `_`, `.`")
+        if value and name in map(_name, info.data.get("models", ())):
+            raise ValueError(f"the model {name!r} is named in {PREFIX}MODELS as well")
+        return value
+
     @field_validator("max_pixels", mode="before")
     @classmethod
     def _read_exponent(cls, value: Any) -> Any:
@@ -188,8 +211,18 @@ class Settings(BaseSettings):
 
     @cached_property
     def model_names(self) -> tuple[str, ...]:
-        """Names of the served models, without versions."""
-        return tuple(model.split(":")[0] for model in self.models)
+        """Names of the served captioners, without versions."""
+        return tuple(map(_name, self.models))
+
+    @cached_property
+    def matcher_name(self) -> str:
+        """Name of the served matcher, without version; empty where there is none."""
+        return _name(self.matcher)
+
+    @cached_property
+    def served_names(self) -> tuple[str, ...]:
+        """Names of all served models, without versions."""
+        return tuple(filter(None, (*self.model_names, self.matcher_name)))
 
     @cached_property
     def max_upload_bytes(self) -> int:
@@ -200,6 +233,11 @@ class Settings(BaseSettings):
     def engine_threads(self) -> int:
         """CPU threads of one engine process."""
         return self.threads or max(1, available_cores() // self.engine_workers)
+
+
+def _name(tag: str) -> str:
+    """Return the name of `name:version`."""
+    return tag.split(":")[0]
 
 
 def load_settings() -> Settings:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.drawings import make_tiny_model
+from tests.matchers import make_tiny_matcher
 from tests.server import Server, install
 
 
@@ -56,6 +57,34 @@ def server(bentoml_home: Path, start_server: Callable[..., Server]) -> Server:
     return start_server(bentoml_home)
 
 
+@pytest.fixture(scope="session")
+def tiny_matcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model directory that holds a small BridgeTower with random weights."""
+    directory = tmp_path_factory.mktemp("matcher") / "bridgetower"
+    make_tiny_matcher(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def matching_home(bentoml_home: Path, tiny_matcher: Path) -> Path:
+    """Return a BENTOML_HOME whose store holds `compact:test` and `bridgetower:test`."""
+    install(bentoml_home, tiny_matcher, "bridgetower")
+    return bentoml_home
+
+
+@pytest.fixture(scope="session")
+def matching_server(matching_home: Path, start_server: Callable[..., Server]) -> Server:
+    """Return a server of the tiny `compact` and the tiny `bridgetower`."""
+    return start_server(matching_home, matcher="bridgetower")
+
+
+@pytest.fixture
+def matching_client(matching_server: Server) -> Iterator[httpx.Client]:
+    """Return an HTTP client of `matching_server`."""
+    with httpx.Client(base_url=matching_server.url, timeout=30) as client:
+        yield client
+
+
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """Return an HTTP client of `server`."""
@@ -67,7 +96,8 @@ def client(server: Server) -> Iterator[httpx.Client]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Show the server's log beside a test that failed with it."""
     report = yield
-    found = getattr(item, "funcargs", {}).get("server")
-    if report.failed and isinstance(found, Server):
-        report.sections.append(("server log", found.tail()))
+    for name in ("server", "matching_server"):
+        found = getattr(item, "funcargs", {}).get(name)
+        if report.failed and isinstance(found, Server):
+            report.sections.append((f"{name} log", found.tail()))
     return report

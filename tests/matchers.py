@@ -24,7 +24,10 @@ TINY: dict[str, Any] = {
     },
     "vision_config": {"hidden_size": 64, "num_hidden_layers": 3, "image_size": SIDE},
 }
-"""Configuration; texts of up to 62 tokens, which are bytes."""
+"""Configuration of the tiny one."""
+
+LONGEST = 62
+"""Longest text that the tiny one reads, in tokens, which are bytes."""
 
 
 def make_hub_bridgetower(directory: Path, shape: dict[str, Any] | None = None) -> None:

@@ -14,6 +14,7 @@ import pytest
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from numpy.typing import NDArray
 
+from models.catalogue import METHODS, Method
 from models.interface import Caption, Captioner, CaptionOptions, DecodeDefaults, OptionName
 from models.metadata import BrokenModelError, ModelMetadata
 from models.preprocessing import PreprocessSpec
@@ -61,6 +62,7 @@ def batch(monkeypatch: pytest.MonkeyPatch) -> BatchCaptioner:
         return StoredModel(tag, "v1", Path(), ModelMetadata(method="echo", preprocess=SPEC))
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the engine sets it; put it back afterwards
+    monkeypatch.setitem(METHODS, "echo", Method("", Echo.honours))
     monkeypatch.setattr(served_models, "find", find)
     monkeypatch.setattr(engine, "load_captioner", Echo.load)
     return BatchCaptioner(["a", "b"], threads=1)

@@ -9,7 +9,7 @@ import pytest
 
 from serving.cores import available_cores
 from serving.settings import PREFIX, Settings, SettingsError, load_settings
-from tests.server import ROOT, environment
+from tests.server import ROOT, environment, install
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,14 @@ def test_models_are_a_comma_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.model_names == ("compact", "vit-gpt2")
 
 
+def test_a_matcher_is_no_captioner(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, MODELS="compact", MATCHER=" bridgetower:v1 ")
+    assert (settings.matcher, settings.matcher_name) == ("bridgetower:v1", "bridgetower")
+    assert settings.served_names == ("compact", "bridgetower")
+    settings = load(monkeypatch, MATCHER="")
+    assert settings.matcher_name == "" and settings.served_names == ("compact",)
+
+
 def test_cores_are_shared_among_engine_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.settings.available_cores", lambda: 8)
     assert load(monkeypatch, ENGINE_WORKERS="3").engine_threads == 2
@@ -71,6 +79,8 @@ def test_cores_are_shared_among_engine_workers(monkeypatch: pytest.MonkeyPatch) 
         ("MODELS", " , ", "at least one"),
         ("MODELS", "a:1,a:2", "more than once"),
         ("MODELS", "../etc", "no name of a model"),
+        ("MATCHER", "../etc", "no name of a model"),
+        ("MATCHER", "compact:7", "named in CAPTIONBOX_MODELS as well"),
     ],
 )
 def test_bad_values_are_refused_in_one_line(
@@ -113,10 +123,36 @@ def test_every_setting_is_described() -> None:
 def test_serve_ends_with_one_line_on_a_bad_start(
     tmp_path: Path, settings: dict[str, str], said: str
 ) -> None:
+    assert_start_fails(tmp_path, settings, said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"models": "compact,bridgetower"},
+            "captionbox: CAPTIONBOX_MODELS: bridgetower:test is a matcher (method bridgetower) and "
+            "writes no captions; name it in CAPTIONBOX_MATCHER",
+        ),
+        (
+            {"models": "other", "matcher": "compact"},
+            "captionbox: CAPTIONBOX_MATCHER: compact:test is a captioner (method compact) and "
+            "ranks no texts; name it in CAPTIONBOX_MODELS",
+        ),
+    ],
+)
+def test_a_model_of_the_wrong_kind_ends_the_start(
+    matching_home: Path, tiny_model: Path, settings: dict[str, str], said: str
+) -> None:
+    install(matching_home, tiny_model, "other")
+    assert_start_fails(matching_home, settings, said)
+
+
+def assert_start_fails(home: Path, settings: dict[str, str], said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bentoml", "serve", "service:Captioner", "--port", "0"],
         cwd=ROOT,
-        env=environment(tmp_path, **settings),
+        env=environment(home, **settings),
         capture_output=True,
         text=True,
         timeout=60,

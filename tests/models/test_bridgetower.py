@@ -23,7 +23,7 @@ from models.importing import recognise
 from models.matching import TextTooLongError
 from models.metadata import BrokenModelError
 from models.preprocessing import PreprocessSpec, to_pixels
-from tests.matchers import SIDE, make_hub_bridgetower, make_tiny_matcher
+from tests.matchers import LONGEST, SIDE, make_hub_bridgetower, make_tiny_matcher
 
 TEXTS = [
     "a dog",
@@ -117,7 +117,8 @@ def test_the_image_tower_runs_once_a_picture(
 def test_texts_of_more_tokens_than_positions_are_refused(matcher: BridgeTowerMatcher) -> None:
     pixels = np.zeros((1, 3, SIDE, SIDE), np.uint8)
     # The tiny tokenizer's tokens are bytes.
-    longest = "a" * matcher.max_tokens
+    assert matcher.max_tokens == LONGEST
+    longest = "a" * LONGEST
     matcher.check_text(longest)
     assert 0 <= matcher.score(pixels, [[longest, "a"]])[0][0] <= 1
     for refuse in (matcher.check_text, lambda text: matcher.score(pixels, [["a", text]])):
