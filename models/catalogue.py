@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from models.families import ARCHITECTURES
 from models.interface import Captioner, OptionName
 from models.matching import Matcher
 from models.metadata import BrokenModelError, ModelMetadata, read
@@ -80,6 +81,12 @@ METHODS: dict[str, Method] = {
         ),
         "models.bridgetower_import:convert",
         kind="matcher",
+    ),
+    "image-text-to-text": Method(
+        "models.image_text_to_text:ImageTextToTextCaptioner",
+        _DECODING | {"prompt"},
+        ARCHITECTURES,
+        "models.families.conversion:convert",
     ),
 }
 """Method name to method."""

@@ -34,6 +34,9 @@ OptionName = Literal[
     "rerank",
 ]
 
+LONGEST_CAPTION = 64
+"""Most tokens that may be asked for, the end token included."""
+
 
 class UnsupportedOptionError(ValueError):
     """A method was given an option that it cannot honour.
@@ -49,6 +52,14 @@ class UnsupportedOptionError(ValueError):
             f"the method {method!r} cannot honour the option {option!r}; "
             f"it honours: {', '.join(sorted(honoured))}"
         )
+
+
+class UnsupportedValueError(UnsupportedOptionError):
+    """A model takes the option, but cannot honour this value of it."""
+
+    def __init__(self, option: str, method: str, reason: str) -> None:
+        self.option, self.method = option, method
+        ValueError.__init__(self, f"the method {method!r} cannot honour this {option!r}: {reason}")
 
 
 class CaptionOptions(BaseModel):
@@ -81,7 +92,7 @@ class CaptionOptions(BaseModel):
     ] = None
     max_length: Annotated[
         int | None,
-        Field(ge=4, le=64, description="Longest caption, in tokens.", examples=[20]),
+        Field(ge=4, le=LONGEST_CAPTION, description="Longest caption, in tokens.", examples=[20]),
     ] = None
     length_penalty: Annotated[
         float | None,

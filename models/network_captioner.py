@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.caption_network import CaptionNetwork
+from models.caption_network import CaptionNetwork, DecodeState
 from models.catalogue import honoured_options
-from models.decoding import Hypothesis, SearchSettings, beam_search, sample
-from models.distinct import distinct_candidates
+from models.decoding import Hypothesis, SearchSettings
 from models.interface import Caption, Captioner, CaptionOptions, WordAttention
 from models.metadata import BrokenModelError, ModelMetadata
-
-_SEED_STEP = 0x9E3779B97F4A7C15
-"""Between the seeds of one picture's rounds of sampling."""
+from models.searching import as_caption, find_captions, search_settings
 
 
 class CaptionVocabulary(Protocol):
@@ -66,29 +60,10 @@ class NetworkCaptioner(Captioner):
         self.defaults = metadata.decode
 
     def settings(self, options: CaptionOptions) -> SearchSettings:
-        """Return the decode settings of `options` with the model's defaults filled in.
-
-        `num_return` is what one search or drawing looks for, which repeats may lessen.
-        """
-        defaults = self.defaults
-        wanted = options.num_captions or defaults.num_captions
-        sampling = options.temperature is not None
-        beams = 1 if sampling else max(options.num_beams or defaults.num_beams, wanted)
-        return SearchSettings(
-            bos_id=self.network.bos_id,
-            eos_id=self.network.eos_id,
-            max_tokens=min(options.max_length or defaults.max_length, self.network.max_tokens),
-            # Where several are wanted, all that a search has found: some may read alike.
-            num_return=wanted if sampling or wanted == 1 else beams,
-            num_beams=beams,
-            length_penalty=(
-                defaults.length_penalty
-                if options.length_penalty is None
-                else options.length_penalty
-            ),
-            temperature=options.temperature or 1.0,
-            top_p=options.top_p or defaults.top_p,
-            no_repeat_ngram=defaults.no_repeat_ngram,
+        """Return the decode settings of `options`; see `search_settings`."""
+        network = self.network
+        return search_settings(
+            options, self.defaults, network.bos_id, network.eos_id, network.max_tokens
         )
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
@@ -114,40 +89,24 @@ class NetworkCaptioner(Captioner):
     def _decode(self, memory: torch.Tensor, options: CaptionOptions) -> list[list[Hypothesis]]:
         """Return the different captions wanted of each picture of memory `[B, S, D]`."""
         settings = self.settings(options)
-        sampling = options.temperature is not None
-        # Without a seed every picture of every request draws afresh.
-        seeds = [
-            secrets.randbits(63) if options.seed is None else options.seed
-            for _ in range(len(memory))
-        ]
 
-        def look(pictures: Sequence[int], attempt: int) -> list[list[Hypothesis]]:
+        def begin(pictures: Sequence[int]) -> DecodeState:
             part = memory if len(pictures) == len(memory) else memory[list(pictures)]
-            state = self.network.start(part, settings.max_tokens)
-            if sampling:
-                own = [(seeds[i] + attempt * _SEED_STEP) % 2**63 for i in pictures]
-                return sample(self.network.step, state, len(part), settings, memory.device, own)
-            beams = settings.num_beams * 2**attempt
-            how = replace(
-                settings, num_beams=beams, num_return=beams if attempt else settings.num_return
-            )
-            return beam_search(self.network.step, state, len(part), how, memory.device)
+            return self.network.start(part, settings.max_tokens)
 
-        return distinct_candidates(
-            look,
+        return find_captions(
+            self.network.step,
+            begin,
             batch=len(memory),
+            options=options,
+            settings=settings,
             wanted=options.num_captions or self.defaults.num_captions,
             text=lambda hypothesis: self.tokenizer.sentence(hypothesis.tokens),
-            score=lambda hypothesis: hypothesis.log_prob if sampling else hypothesis.score,
+            device=memory.device,
         )
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:
-        mean = hypothesis.log_prob / max(len(hypothesis.tokens), 1)
-        return Caption(
-            text=self.tokenizer.sentence(hypothesis.tokens),
-            log_prob=hypothesis.log_prob,
-            confidence=min(1.0, math.exp(mean)),
-        )
+        return as_caption(self.tokenizer.sentence(hypothesis.tokens), hypothesis)
 
     def _words(
         self, memory: torch.Tensor, hypotheses: list[list[Hypothesis]]

@@ -1,0 +1,81 @@
+"""From a hub model of one of the families to a model directory of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForImageTextToText
+
+from models.families import METHOD, family_class
+from models.families.checkpoint import model_type, open_tokenizer
+from models.hub_preprocessing import read_content
+from models.importing import load_pretrained
+from models.interface import DecodeDefaults
+from models.metadata import ModelMetadata
+
+# Longer captions than these are possible, but not what alt text wants by default.
+_LONGEST_DEFAULT = 48
+
+
+def convert(directory: Path, target: Path) -> ModelMetadata:
+    """Write a hub model as a model directory: weights as safetensors, tokenizer.
+
+    Args:
+        directory: `save_pretrained` layout, as it is on the hub.
+        target: an existing, empty folder.
+
+    Returns:
+        For `captionbox.json`; source and licence are the caller's to add.
+
+    Raises:
+        ModelImportError, BrokenModelError: `directory` is incomplete or damaged, or says something
+            that cannot be followed.
+    """
+    kind = family_class(model_type(directory))
+    network = load_pretrained(AutoModelForImageTextToText, directory)
+    family = kind(network, open_tokenizer(directory))
+    settings = read_content(directory)
+    spec = family.spec(settings)
+    family.network.save_pretrained(target)
+    family.tokenizer.save_pretrained(target)
+    return ModelMetadata(
+        method=METHOD,
+        preprocess=spec,
+        decode=decode_defaults(family.decode, family.network.generation_config),
+        vocabulary_sha256=vocabulary_hash(family.tokenizer),
+        parameters=sum(weights.numel() for weights in family.network.parameters()),
+        notes=family.notes(settings),
+    )
+
+
+def decode_defaults(family: DecodeDefaults, generation: Any) -> DecodeDefaults:
+    """Return a family's decode defaults with what the checkpoint's own configuration says.
+
+    Args:
+        family: holds where `generation` is silent.
+        generation: transformers' `GenerationConfig`.
+    """
+    found: dict[str, Any] = {}
+    beams = getattr(generation, "num_beams", None)
+    if beams is not None and 1 < beams <= 8:
+        found["num_beams"] = beams
+    longest = getattr(generation, "max_new_tokens", None)
+    if longest is not None and longest >= 4:
+        found["max_length"] = min(longest, _LONGEST_DEFAULT)
+    for theirs, ours in (
+        ("length_penalty", "length_penalty"),
+        ("no_repeat_ngram_size", "no_repeat_ngram"),
+    ):
+        value = getattr(generation, theirs, None)
+        if value is not None:
+            found[ours] = value
+    return family.model_copy(update=found)
+
+
+def vocabulary_hash(tokenizer: Any) -> str:
+    """Return the SHA-256 of a transformers tokenizer's words in id order, as hexadecimal digits."""
+    vocabulary = tokenizer.get_vocab()
+    words = sorted(vocabulary, key=lambda word: (vocabulary[word], word))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
