@@ -13,6 +13,7 @@ from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
 from serving.admission import AdmissionMiddleware
 from serving.app import create_app
+from serving.auth import AuthMiddleware, open_paths
 from serving.body_limit import BodyLimitMiddleware
 from serving.engine import BatchCaptioner
 from serving.engine_client import EngineClient
@@ -25,8 +26,10 @@ from serving.framework import (
     prepare_deployment,
     settings_or_exit,
     tame,
+    warn_if_open_to_others,
 )
 from serving.gateway import Gateway
+from serving.keys import KeyRing
 from serving.logs import configure as configure_logs
 from serving.match_engine import BatchMatcher
 from serving.match_messages import MatchAnswer, MatchRequest
@@ -99,6 +102,7 @@ class Captioner:
         self._gateway = Gateway(settings, EngineClient(self.engine))
         app.state.gateway = self._gateway
         app.state.admission = self._gateway.admission
+        warn_if_open_to_others(settings)
 
     @bentoml.api(route="/caption", input_spec=CaptionInput)
     async def caption(self, image: Path, **parameters: Any) -> CaptionResponse:
@@ -135,3 +139,8 @@ class Captioner:
 _service = cast(Any, Captioner)
 _service.add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)
 _service.add_asgi_middleware(AdmissionMiddleware, admission=lambda: app.state.admission)
+_service.set_outer_middleware(
+    AuthMiddleware,
+    keys=KeyRing(settings.api_keys, settings.api_keys_file),
+    open_paths=open_paths(app.state.public_paths, settings.metrics_open),
+)

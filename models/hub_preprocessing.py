@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -62,7 +62,7 @@ def read_spec(content: dict[str, Any], default: PreprocessSpec = VIT) -> Preproc
         if not content.get("do_rescale", True) or not math.isclose(factor, 1 / 255, rel_tol=1e-4):
             raise ValueError("pixels must be scaled to 0..1")
         size = content.get("size")
-        fit: Literal["squash", "crop", "pad"] = default.fit if size is None else "squash"
+        fit = default.fit if size is None else "squash"
         if content.get("do_center_crop", False):
             fit, size = "crop", content.get("crop_size", size)
         height, width = (default.height, default.width) if size is None else _height_width(size)

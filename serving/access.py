@@ -74,12 +74,12 @@ def _tell(exchange: Exchange, scope: Scope, status: int) -> None:
         "ms": ms,
         "model": exchange.model or None,
         "images": exchange.images,
-        "key": exchange.key_name or None,
+        "key": request_id.key_name(scope),
     }
     words = [f"{exchange.method} {path} {status} in {ms} ms"]
     if exchange.model:
         words.append(f"{exchange.images} image{'s' * (exchange.images != 1)} by {exchange.model}")
-    if exchange.key_name:
-        words.append(f"key {exchange.key_name}")
+    if fields["key"]:
+        words.append(f"key {fields['key']}")
     words.append(f"id {fields['id']}")
     logger.info(", ".join(words), extra={FIELDS: fields})

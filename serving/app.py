@@ -30,27 +30,38 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 def create_app(settings: Settings) -> Starlette:
     """Return the application. Its `state` is filled in when the service starts.
 
+    `state.public_paths` are the addresses that need no key where keys are set.
+
     No route has a parameter: BentoML's metrics would count each value apart.
     """
+    public = _public_routes(settings)
     app = Starlette(
         routes=[
-            *page_routes(),
-            *docs_routes(),
-            Route("/docs.json", _json(document(settings))),
+            *public,
             *caption_routes(),
             match_route(),
             Route("/v1/models", _models),
             *(Route(f"/v1/models/{name}", _model(name)) for name in settings.served_names),
-            *(Route(TYPE_PREFIX + slug, _json(describe(slug))) for slug in KINDS),
         ],
         exception_handlers={Problem: handle, ClientDisconnect: _client_gone},
     )
     app.state.gateway = app.state.admission = None
+    app.state.public_paths = [route.path for route in public]
     return app
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
+
+
+def _public_routes(settings: Settings) -> list[Route]:
+    """Return the routes that need no key: the pages, which ask for one, and the documentation."""
+    return [
+        *page_routes(),
+        *docs_routes(),
+        Route("/docs.json", _json(document(settings))),
+        *(Route(TYPE_PREFIX + slug, _json(describe(slug))) for slug in KINDS),
+    ]
 
 
 async def _models(request: Request) -> Response:

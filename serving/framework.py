@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
+import socket
+import sys
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -46,6 +49,12 @@ class ProblemService(Service[T]):
     clients, and is called in process.
     """
 
+    _outer: tuple[type[Any], dict[str, Any]] | None = None
+
+    def set_outer_middleware(self, middleware: type[Any], **options: Any) -> None:
+        """Put one ASGI middleware around all of BentoML's, within the problem responses."""
+        self._outer = (middleware, options)
+
     def to_asgi(self, is_main: bool = True) -> Any:
         """Return the ASGI application."""
         app = super().to_asgi(is_main)
@@ -56,7 +65,11 @@ class ProblemService(Service[T]):
             for route in routes
             if route.name not in _VENDOR_ROUTES and getattr(route, "path", None) not in ours
         ]
-        return AccessMiddleware(ProblemMiddleware(KnownPathsMiddleware(app)))
+        app = KnownPathsMiddleware(app)
+        if self._outer is not None:
+            middleware, options = self._outer
+            app = middleware(app, **options)
+        return AccessMiddleware(ProblemMiddleware(app))
 
 
 def settings_or_exit() -> Settings:
@@ -82,6 +95,34 @@ def prepare_deployment(settings: Settings) -> None:
         os.environ[PREFIX + "MATCHER"] = served.matcher.tag
     # In a container BentoML ends the whole server when a worker dies, and with it every request.
     os.environ.pop("BENTOML_CONTAINERIZED", None)
+
+
+def warn_if_open_to_others(settings: Settings) -> None:
+    """Say in the log that others than this machine may use the service without a key, if so."""
+    host = _listening_on()
+    if settings.has_keys or host is None:
+        return
+    if not ipaddress.ip_address(host).is_loopback:
+        logger.warning(
+            "no API keys are set, and the server listens on %s: whoever can reach it may use it; "
+            "see %sAPI_KEYS",
+            host,
+            PREFIX,
+        )
+
+
+def _listening_on() -> str | None:
+    """Return the address that this worker takes connections on; None where that is not known.
+
+    BentoML's parent process opens the socket and hands its number to the worker's command line.
+    """
+    try:
+        number = int(sys.argv[sys.argv.index("--fd") + 1])
+        with socket.socket(fileno=os.dup(number)) as listening:
+            host: str = listening.getsockname()[0]
+    except (ValueError, IndexError, OSError, TypeError):
+        return None
+    return host
 
 
 def give_up(error: Exception) -> NoReturn:

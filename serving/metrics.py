@@ -121,6 +121,12 @@ def tokens() -> Counter:
 
 
 @cache
+def requests_by_key() -> Counter:
+    """Return the counter of requests let in with an API key, by the key's name."""
+    return _counter("requests_by_key", "Requests let in with an API key, by the key's name", "key")
+
+
+@cache
 def pairs_per_batch() -> Histogram:
     """Return the histogram of pairs of a picture and a text scored together, by model."""
     return _histogram(

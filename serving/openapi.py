@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serving.auth import open_paths
 from serving.match_schemas import MatchResponse
+from serving.openapi_auth import add_security
 from serving.openapi_captions import caption_paths
 from serving.openapi_match import match_paths
 from serving.openapi_parts import REF, ok, problems
@@ -45,7 +47,7 @@ def document(settings: Settings) -> dict[str, Any]:
     kinds = "\n".join(
         f"- `{TYPE_PREFIX}{slug}` ({kind.status}): {kind.advice}" for slug, kind in KINDS.items()
     )
-    return {
+    content: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "Captionbox",
@@ -76,6 +78,11 @@ def document(settings: Settings) -> dict[str, Any]:
         },
         "components": {"schemas": schemas.get("$defs", {})},
     }
+    if settings.has_keys:
+        add_security(
+            content, problems("unauthorized")["401"], open_paths((), settings.metrics_open)
+        )
+    return content
 
 
 def _name_parameter(settings: Settings) -> dict[str, Any]:

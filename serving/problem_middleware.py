@@ -18,18 +18,21 @@ from serving import request_id
 from serving.access import CLIENT_GONE
 from serving.framework_errors import from_framework
 from serving.problems import MEDIA_TYPE, Problem, render
+from serving.version import __version__
 
 logger = logging.getLogger(__name__)
 
 _KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 _MAX_ERROR_BODY = 64 * 1024
 
+VERSION_HEADER = "X-Captionbox-Version"
+
 
 class ProblemMiddleware:
     """Turn every error answer into `application/problem+json`, and unhandled exceptions into 500.
 
-    Every answer gets an `X-Request-ID` header. Nothing of an exception, nor of an error text that
-    the framework made, reaches the client.
+    Every answer gets an `X-Request-ID` and our version in a header. Nothing of an exception, nor of
+    an error text that the framework made, reaches the client.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -53,13 +56,7 @@ class ProblemMiddleware:
         except ClientDisconnect:
             pass  # nobody is there to be answered; the access log tells of it
         except Exception:
-            if not answer.failed:
-                logger.exception(
-                    "unhandled error on %s %s, request %s",
-                    scope.get("method"),
-                    scope.get("path"),
-                    request_id.of(scope),
-                )
+            logger.exception("unhandled error on %s", request_id.describe(scope))
             await answer.refuse(Problem("internal-error"))
 
 
@@ -72,11 +69,6 @@ class _Answer:
         self._error: Message | None = None
         self._body = bytearray()
 
-    @property
-    def failed(self) -> bool:
-        """Whether the application itself answered with an error."""
-        return self._error is not None
-
     async def send(self, message: Message) -> None:
         """ASGI `send`."""
         if message["type"] == "http.response.start":
@@ -85,7 +77,7 @@ class _Answer:
                 self._error = message
                 return
             self._started = True
-            MutableHeaders(scope=message)[request_id.HEADER] = request_id.of(self._scope)
+            self._sign(MutableHeaders(scope=message))
         elif self._error is not None:
             if len(self._body) < _MAX_ERROR_BODY:
                 self._body += message.get("body", b"")
@@ -100,8 +92,12 @@ class _Answer:
             return
         self._started = True
         response = render(problem, self._scope)
-        response.headers[request_id.HEADER] = request_id.of(self._scope)
+        self._sign(response.headers)
         await response(self._scope, self._receive, self._send)
+
+    def _sign(self, headers: MutableHeaders) -> None:
+        headers[request_id.HEADER] = request_id.of(self._scope)
+        headers[VERSION_HEADER] = __version__
 
     def _translate(self, message: Message) -> Problem:
         headers = Headers(raw=message.get("headers", []))

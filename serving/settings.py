@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serving.cores import available_cores
+from serving.keys import ApiKey, parse_entries, read_key_file
 from serving.logs import LogFormat
 
 logger = logging.getLogger(__name__)
@@ -153,6 +155,50 @@ class Settings(BaseSettings):
         LogFormat,
         Field(description="`text` for people, or `json`: one object a line, for machines."),
     ] = "text"
+    api_keys: Annotated[
+        tuple[ApiKey, ...],
+        NoDecode,
+        Field(
+            description="Keys that are let in, as `name:sha256` entries separated by commas; "
+            "`python -m serving.keys new NAME` makes a key and its entry. Where no key is set, "
+            "everyone is let in.",
+            json_schema_extra={"secret": True},
+        ),
+    ] = ()
+    api_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="A file of such entries, one a line, such as a Docker secret; read again "
+            "when it changes."
+        ),
+    ] = None
+    metrics_open: Annotated[
+        bool,
+        Field(description="`/metrics` needs no key, even where keys are set."),
+    ] = False
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _read_keys(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        keys = parse_entries(value)
+        # Empty counts as unset, as compose files have it; a stray comma must not open the doors.
+        if value.strip() and not keys:
+            raise ValueError("names no key")
+        return keys
+
+    @field_validator("api_keys_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _file_holds_keys(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_key_file(value)
+        return value
 
     @field_validator("models", "url_ports", "url_networks", mode="before")
     @classmethod
@@ -210,6 +256,11 @@ class Settings(BaseSettings):
         return value
 
     @cached_property
+    def has_keys(self) -> bool:
+        """Whether requests need an API key."""
+        return bool(self.api_keys) or self.api_keys_file is not None
+
+    @cached_property
     def model_names(self) -> tuple[str, ...]:
         """Names of the served captioners, without versions."""
         return tuple(map(_name, self.models))
@@ -258,7 +309,15 @@ def _explain(error: ValidationError) -> Iterator[str]:
     for item in error.errors(include_url=False):
         name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "the settings"
         reason = item["msg"].removeprefix("Value error, ")
-        yield f"{name}: {reason[:1].lower()}{reason[1:]}, got {os.environ.get(name, '')!r}"
+        got = "" if _is_secret(item["loc"]) else f", got {os.environ.get(name, '')!r}"
+        yield f"{name}: {reason[:1].lower()}{reason[1:]}{got}"
+
+
+def _is_secret(location: tuple[int | str, ...]) -> bool:
+    """Whether a field's value must not be shown: someone may have put a key itself there."""
+    field = Settings.model_fields.get(str(location[0])) if location else None
+    extra = field.json_schema_extra if field is not None else None
+    return isinstance(extra, dict) and bool(extra.get("secret"))
 
 
 def _unknown_names() -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import locked
 from tests.drawings import make_tiny_model
 from tests.matchers import make_tiny_matcher
 from tests.server import Server, install
@@ -36,10 +37,15 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     logs = tmp_path_factory.mktemp("logs")
 
     def start(
-        home: Path, *, what: str = "service:Captioner", cwd: Path | None = None, **settings: str
+        home: Path,
+        *,
+        what: str = "service:Captioner",
+        cwd: Path | None = None,
+        host: str = "127.0.0.1",
+        **settings: str,
     ) -> Server:
         log = logs / f"server-{len(servers)}.log"
-        server = Server(home, log, what=what, settings=settings)
+        server = Server(home, log, what=what, host=host, settings=settings)
         if cwd is not None:
             server.cwd = cwd
         servers.append(server)
@@ -83,6 +89,24 @@ def matching_client(matching_server: Server) -> Iterator[httpx.Client]:
     """Return an HTTP client of `matching_server`."""
     with httpx.Client(base_url=matching_server.url, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the locked server's file of keys."""
+    file = tmp_path_factory.mktemp("secrets") / "keys"
+    file.write_text(locked.FILE)
+    return file
+
+
+@pytest.fixture(scope="session")
+def locked_server(
+    bentoml_home: Path, start_server: Callable[..., Server], key_file: Path
+) -> Server:
+    """Return a server that wants the keys of `tests.locked`, and takes bodies up to 1 MiB."""
+    return start_server(
+        bentoml_home, api_keys=locked.SETTING, api_keys_file=str(key_file), max_upload_mb="1"
+    )
 
 
 @pytest.fixture

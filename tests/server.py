@@ -91,6 +91,7 @@ class Server:
     cwd: Path = ROOT
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
+    host: str = "127.0.0.1"
     started_in: float = 0.0
 
     @property
@@ -102,7 +103,7 @@ class Server:
         """Start and wait until `/readyz` says yes."""
         began = time.monotonic()
         with self.log.open("ab") as log:
-            where = ("--host", "127.0.0.1", "--port", str(self.port))
+            where = ("--host", self.host, "--port", str(self.port))
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bentoml", "serve", self.what, *where],
                 cwd=self.cwd,

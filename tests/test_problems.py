@@ -127,8 +127,10 @@ def test_what_is_raised(client: TestClient, caplog: pytest.LogCaptureFixture) ->
     details = check(client.get("/raise?what=problem"), 503, "overloaded")
     assert details.detail == "Too busy."
     assert check(client.get("/raise?what=http"), 418, "malformed-request").title == "I'm a Teapot"
-    assert not caplog.records
-    check(client.get("/raise?what=bug"), 500, "internal-error")
+    assert not [record for record in caplog.records if record.exc_info]
+    details = check(client.get("/raise?what=bug"), 500, "internal-error")
+    assert [record for record in caplog.records if record.exc_info]
+    assert f"request {details.request_id}" in caplog.text
 
 
 def test_a_client_that_goes_away_is_no_error(

@@ -43,7 +43,7 @@ window.fetch = (address, options = {}) => {
 """
 
 Opener = Callable[..., Any]
-"""Opens a page: `open_page(path="/", refusals=False, **context_options)`."""
+"""Opens a page: `open_page(path="/", refusals=False, ready=SELECTOR, **context_options)`."""
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +83,9 @@ def opener(browser: Any, server: Server) -> Iterator[Opener]:
     faults: list[str] = []
     contexts = []
 
-    def open_page(path: str = "/", refusals: bool = False, **options: Any) -> Any:
+    def open_page(
+        path: str = "/", refusals: bool = False, ready: str = "#options select", **options: Any
+    ) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
         context.set_default_timeout(15_000)
         context.add_init_script(_WATCH)
@@ -104,7 +106,7 @@ def opener(browser: Any, server: Server) -> Iterator[Opener]:
         page.on("request", on_request)
         page.goto(server.url + path)
         if path == "/":
-            page.wait_for_selector("#options select")
+            page.wait_for_selector(ready)
         return page
 
     yield open_page

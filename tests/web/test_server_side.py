@@ -1,4 +1,4 @@
-"""What the page makes of the server: a key, a server that is away, matching where there is one."""
+"""What the page makes of the server: one that is away, matching where there is one."""
 
 from __future__ import annotations
 
@@ -11,65 +11,6 @@ from tests.web.browsing import await_captions, choose, expect, problem
 from tests.web.conftest import Opener
 
 Picture = Callable[..., Path]
-
-
-def _lock(page: Any, key: str, asked: list[str]) -> None:
-    """Have the server want a key, as one with `CAPTIONBOX_API_KEYS` does."""
-
-    def guard(route: Any) -> None:
-        given = route.request.headers.get("authorization", "")
-        asked.append(given)
-        if given == f"Bearer {key}":
-            route.continue_()
-        else:
-            route.fulfill(**problem("unauthorized", "Not authorised", 401))
-
-    page.route("**/caption", guard)
-    page.route("**/v1/models", guard)
-
-
-def test_key_prompt(open_page: Opener, picture: Picture) -> None:
-    page = open_page(refusals=True)
-    asked: list[str] = []
-    _lock(page, "open sesame", asked)
-    page.reload()
-    dialog = page.get_by_role("dialog", name="This server needs a key")
-    expect(dialog).to_be_visible()
-    expect(dialog.get_by_role("textbox", name="Key")).to_be_focused()
-    dialog.get_by_role("textbox", name="Key").fill("wrong")
-    page.keyboard.press("Enter")
-    expect(dialog.get_by_text("The server did not accept that key.")).to_be_visible()
-    dialog.get_by_role("textbox", name="Key").fill("open sesame")
-    dialog.get_by_role("button", name="Continue").click()
-    choose(page, picture("red ring"), picture("blue bar"), picture("gold bar"))
-    await_captions(page, 3)
-    assert asked[:3] == ["", "Bearer wrong", "Bearer open sesame"]
-    # It lasts for the tab, and is asked for once, not once a picture.
-    page.reload()
-    choose(page, picture("red ring"))
-    await_captions(page, 1)
-    assert set(asked[3:]) == {"Bearer open sesame"}
-    assert page.evaluate("JSON.stringify(localStorage)").find("sesame") < 0
-
-
-def test_many_refusals_ask_for_the_key_once(open_page: Opener, picture: Picture) -> None:
-    page = open_page(refusals=True)
-    _lock(page, "k", [])
-    choose(page, *(picture(name) for name in ("red ring", "blue bar", "gold bar", "red bar")))
-    expect(page.get_by_role("dialog")).to_have_count(1)
-    page.get_by_role("textbox", name="Key").fill("k")
-    page.keyboard.press("Enter")
-    await_captions(page, 4)
-    expect(page.get_by_role("dialog")).to_have_count(0)
-
-
-def test_giving_up_on_the_key(open_page: Opener, picture: Picture) -> None:
-    page = open_page(refusals=True)
-    _lock(page, "k", [])
-    choose(page, picture("red ring"))
-    expect(page.get_by_role("dialog")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.locator(".failure")).to_contain_text("enter a key that this server accepts")
 
 
 def test_a_server_that_is_away(open_page: Opener, picture: Picture) -> None:
