@@ -24,7 +24,9 @@ MODEL_NAME = "model"
 START_NAME = "start"
 RECIPE_NAME = "recipe.json"
 DATA_NAME = "data.json"
-_MINIMUM_FREE_BYTES = 1_000_000_000
+
+_KEPT_CHECKPOINTS = 3  # the best, the last, and the one being written
+_EXPORTS = 2  # the best model, and the one that replaces it
 
 
 class RunError(ValueError):
@@ -35,8 +37,8 @@ def prepare(run: Path, resume: bool) -> None:
     """Make the run's folder and check that a run can be kept there.
 
     Raises:
-        RunError: it cannot be written, has too little space, holds another run (without `resume`),
-            or holds none (with it).
+        RunError: it cannot be written, holds another run (without `resume`), or holds none (with
+            it).
     """
     has_run = (run / RECIPE_NAME).is_file()
     if resume and not has_run:
@@ -51,7 +53,24 @@ def prepare(run: Path, resume: bool) -> None:
             probe.write(b"x")
     except OSError as error:
         raise RunError(f"{run}: cannot be written: {error.strerror}") from error
-    if lacking := shortage(run, _MINIMUM_FREE_BYTES):
+
+
+def require_space(run: Path, parameters: int, averaged: bool) -> None:
+    """Check that a run's checkpoints fit on the disk.
+
+    Args:
+        run: the run's folder.
+        parameters: number of weights.
+        averaged: whether checkpoints hold a moving average of them too.
+
+    Raises:
+        RunError: they do not.
+    """
+    # float32: the weights and AdamW's two moments; exports are float16.
+    checkpoint = 4 * parameters * (4 if averaged else 3)
+    held = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
+    needed = _KEPT_CHECKPOINTS * checkpoint + _EXPORTS * 2 * parameters - held
+    if lacking := shortage(run, max(0, needed)):
         raise RunError(f"{run}: {lacking} for checkpoints")
 
 

@@ -138,7 +138,12 @@ class Session:
         Args:
             kind: the trainer's class.
             extra: further arguments of `kind`.
+
+        Raises:
+            RunError: the disk is too small for the run's checkpoints.
         """
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        run_directory.require_space(self.run, parameters, self.recipe.average > 0)
         dataset = self.dataset()
         if not self.recipe.trunk_learning_rate:
             # Before processes agree on what learns; `Epochs` would do it after.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from training.run_directory import RunError, append_log, complete_checkpoints, prepare
+from training.run_directory import (
+    RunError,
+    append_log,
+    complete_checkpoints,
+    prepare,
+    require_space,
+)
 from training.train import main as train_command
 
 
@@ -41,7 +48,8 @@ def test_small_disk_is_refused_before_training(
     small_disk: Path, shapes: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     message = message_of(shapes, small_disk / "run", caplog)
-    assert "4 MB free, 1.0 GB needed for checkpoints" in message
+    assert re.search(r"4 MB free, [3-5]\d\d MB needed for checkpoints", message)
+    assert not (small_disk / "run" / "recipe.json").exists()
 
 
 def test_full_disk_is_refused_before_training(
@@ -66,10 +74,18 @@ def test_cache_on_a_small_disk_is_refused_before_training(
 
 
 def test_free_space_without_a_disk_to_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = shutil.disk_usage(tmp_path)._replace(free=5_000_000)
+    free = shutil.disk_usage(tmp_path)._replace(free=150_000_000)
     monkeypatch.setattr("training.disk.shutil.disk_usage", lambda _: free)
-    with pytest.raises(RunError, match=r"run: 5 MB free, 1\.0 GB needed for checkpoints"):
-        prepare(tmp_path / "run", resume=False)
+    require_space(tmp_path, 3_000_000, averaged=False)
+    for parameters, averaged, needed in (
+        (3_000_000, True, "156 MB"),
+        (100_000_000, True, "5.2 GB"),
+    ):
+        with pytest.raises(RunError, match=f"150 MB free, {needed} needed for checkpoints"):
+            require_space(tmp_path, parameters, averaged)
+    # What is there already will be replaced, not added to.
+    (tmp_path / "checkpoint").write_bytes(bytes(10_000_000))
+    require_space(tmp_path, 3_000_000, averaged=True)
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
