@@ -23,8 +23,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from transformers import set_seed
 
+from models.backbones.builder import EfficientNetTrunk
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, load_imagenet_weights
 from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
@@ -56,13 +58,14 @@ CONFIG_MODULES = {
 """Method name to the module with its `config(vocab_size)` and `DEFAULTS`."""
 
 
-def build_network(recipe: Recipe, vocab_size: int, trunk: Path | None) -> CnnTransformer:
+def build_network(recipe: Recipe, vocab_size: int, trunk: str | None) -> CnnTransformer:
     """Return a fresh network.
 
     Args:
         recipe: names the method and overrides its configuration.
         vocab_size: tokens, special ones included.
-        trunk: safetensors file with pretrained trunk weights, for the MobileNetEdgeTPU trunk.
+        trunk: pretrained trunk weights: a safetensors file for MobileNetEdgeTPU; a hub id, with
+            `@revision` if need be, or a `save_pretrained` directory for EfficientNet.
 
     Raises:
         RecipeError: an override names no configuration field.
@@ -75,17 +78,27 @@ def build_network(recipe: Recipe, vocab_size: int, trunk: Path | None) -> CnnTra
         setattr(config, key, value)
     network = CnnTransformer(config)
     if trunk is not None:
-        if not isinstance(network.trunk, MobileNetEdgeTpu):
-            raise RunError(f"--trunk: {recipe.method} uses {config.backbone}, not MobileNetEdgeTPU")
         try:
-            load_imagenet_weights(network.trunk, load_file(trunk))
-        except Exception as error:  # safetensors and torch raise many kinds
-            raise RunError(f"--trunk {trunk}: {error}") from error
+            load_trunk(network.trunk, trunk)
+        except Exception as error:  # safetensors, torch and transformers raise many kinds
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            raise RunError(f"--trunk {trunk}: {reason}") from error
     return network
 
 
+def load_trunk(network: nn.Module, source: str) -> None:
+    """Put pretrained weights into a trunk; `source` as in `build_network`."""
+    if isinstance(network, EfficientNetTrunk):
+        name, _, revision = source.partition("@")
+        network.load_pretrained(name, revision or "main")
+    elif isinstance(network, MobileNetEdgeTpu):
+        load_imagenet_weights(network, load_file(source))
+    else:
+        raise ValueError("no pretrained weights are known for this trunk")
+
+
 def start_afresh(
-    recipe: Recipe, splits: Splits, trunk: Path | None, run: Path | None
+    recipe: Recipe, splits: Splits, trunk: str | None, run: Path | None
 ) -> tuple[CnnTransformer, CaptionTokenizer, ModelMetadata]:
     """Return a new network, its vocabulary and what its metadata will be.
 
@@ -161,7 +174,7 @@ def train(
     data: list[DataSource],
     run: Path,
     resume: bool = False,
-    trunk: Path | None = None,
+    trunk: str | None = None,
     max_steps: int = -1,
     image_cache: Path | None = None,
     init: Path | None = None,
@@ -227,7 +240,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
     parser.add_argument("--init", metavar="MODEL", help="store tag, model directory or run folder")
-    parser.add_argument("--trunk", type=Path, help="pretrained trunk weights (safetensors)")
+    parser.add_argument(
+        "--trunk", metavar="FILE|HUB_ID[@REVISION]", help="pretrained weights of the image trunk"
+    )
     parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")

@@ -22,7 +22,7 @@ _TINY_BLOCKS = (
 class EfficientNetTrunk(nn.Module):
     """EfficientNet-B0 from transformers, without its classifier (Tan and Le 2019).
 
-    Random weights: they arrive with a checkpoint or with `from_pretrained` of a hub trunk.
+    Random weights: they arrive with a checkpoint or with `load_pretrained`.
     """
 
     stride = 32
@@ -35,6 +35,29 @@ class EfficientNetTrunk(nn.Module):
         config = EfficientNetConfig(width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280)
         self.net = EfficientNetModel(config)
         self.out_channels: int = config.hidden_dim
+
+    def load_pretrained(self, source: str, revision: str = "main") -> None:
+        """Take the weights of an EfficientNet-B0 of the hub, such as `google/efficientnet-b0`.
+
+        Args:
+            source: hub id, or a directory in `save_pretrained` layout.
+            revision: branch, tag or commit of the hub's repository.
+
+        Raises:
+            OSError: it cannot be fetched or read.
+            ValueError: it is another network.
+        """
+        from transformers import AutoConfig, EfficientNetModel
+
+        config = AutoConfig.from_pretrained(source, revision=revision)
+        mine = self.net.config
+        for name in ("model_type", "width_coefficient", "depth_coefficient", "hidden_dim"):
+            theirs = getattr(config, name, None)
+            if theirs != getattr(mine, name):
+                raise ValueError(
+                    f"{name} is {theirs!r}, EfficientNet-B0 has {getattr(mine, name)!r}"
+                )
+        self.net = EfficientNetModel.from_pretrained(source, config=config, revision=revision)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features `[B, 1280, ceil(H / 32), ceil(W / 32)]` of images `[B, 3, H, W]`."""
