@@ -22,6 +22,9 @@ _RESAMPLE = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+Fit = Literal["squash", "crop", "pad", "multiple"]
+"""How pictures fit the input size; see `PreprocessSpec`."""
+
 _Triple = tuple[float, float, float]
 
 
@@ -46,7 +49,7 @@ class PreprocessSpec(BaseModel):
 
     height: Annotated[int, Field(ge=16, le=2048)] = 224
     width: Annotated[int, Field(ge=16, le=2048)] = 224
-    fit: Literal["squash", "crop", "pad", "multiple"] = "squash"
+    fit: Fit = "squash"
     resample: Literal["bilinear", "bicubic", "lanczos"] = "bicubic"
     mean: _Triple = (0.5, 0.5, 0.5)
     std: _Triple = (0.5, 0.5, 0.5)

@@ -34,11 +34,11 @@ async def _caption(request: Request) -> Response:
 async def _caption_url(request: Request) -> Response:
     asked = await read_json(request, CaptionUrlInput)
     gateway = gateway_of(request)
-    gateway.models.get(asked.model)  # a wrong name costs no fetch
+    options = CaptionOptions(**asked.model_dump(include=set(CaptionOptions.model_fields)))
+    gateway.models.choose(asked.model, options)  # what cannot be honoured costs no fetch
     started = time.monotonic()
     image = await gateway.fetcher.fetch(asked.url)
     fetched = time.monotonic()
-    options = CaptionOptions(**asked.model_dump(include=set(CaptionOptions.model_fields)))
     form = CaptionForm(image, options, asked.model, asked.id)
     answer = await gateway.caption(form, request_id.of(request.scope))
     answer.timing_ms.fetch = round((fetched - started) * 1000, 3)

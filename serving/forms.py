@@ -1,4 +1,7 @@
-"""Reads the multipart forms of captioning: every field is known, given once and valid."""
+"""Reads the multipart forms of captioning: every field is known, given once and valid.
+
+Fields other than pictures may stand in the URL's query as well.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,9 @@ async def _read(request: Request, file_field: str, most: int) -> BatchForm:
     except HTTPException as error:
         raise Problem("malformed-request", f"The form cannot be read: {error.detail}") from None
     try:
-        return await _check(form, file_field, most, quoted=_is_bentoml_client(request))
+        # `/caption?model=NAME` means the same as the field; a query is not left unread.
+        fields = FormData([*request.query_params.multi_items(), *form.multi_items()])
+        return await _check(fields, file_field, most, quoted=_is_bentoml_client(request))
     finally:
         await form.close()
 

@@ -75,7 +75,7 @@ class Gateway:
         """
         if form.options.rerank:
             return await self._caption_reranked(form, request_id)
-        model = self.models.get(form.model)
+        model = self.models.choose(form.model, form.options)
         with self._place(model) as exchange:
             started = time.monotonic()
             pixels, info = await self._decode(form.image, model, exchange)
@@ -103,7 +103,7 @@ class Gateway:
         Raises:
             Problem: the request as such cannot be honoured, or the server could not caption any.
         """
-        self.models.get(form.model)
+        self.models.choose(form.model, form.options)
         self.expect(len(form.images))
         answers = await asyncio.gather(
             *(self._one(single, request_id) for single in form.singles())

@@ -25,6 +25,7 @@ _OPTIONS = (
     "Every option may be left out: the model's own default then holds. A field that is unknown, or "
     "an option that the model cannot honour, is refused with 422."
 )
+_QUERY = "Options may stand in the URL's query as well as in the form: `?model=NAME`."
 
 
 def caption_paths(settings: Settings) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def _caption(settings: Settings) -> dict[str, Any]:
         "operationId": "caption",
         "tags": ["captions"],
         "summary": "Caption a picture",
-        "description": _OPTIONS,
+        "description": f"{_OPTIONS} {_QUERY}",
         "requestBody": body("multipart/form-data", [IMAGE_FIELD], fields),
         "responses": {
             "200": ok("CaptionResponse"),
@@ -99,7 +100,7 @@ def _caption_batch(settings: Settings) -> dict[str, Any]:
         "summary": "Caption several pictures",
         "description": "The results stand in the pictures' order. A picture that cannot be read "
         "has an `error` in its place and fails no other; the status is 200 all the same. "
-        f"The request counts as as many as it has pictures. {_OPTIONS}",
+        f"The request counts as as many as it has pictures. {_OPTIONS} {_QUERY}",
         "requestBody": body(
             "multipart/form-data", [BATCH_FIELD], {BATCH_FIELD: images, **caption_fields(settings)}
         ),

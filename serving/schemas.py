@@ -9,7 +9,8 @@ from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.catalogue import Kind
-from models.interface import Caption, CaptionOptions
+from models.interface import Caption, CaptionOptions, OptionName
+from models.preprocessing import Fit
 from serving.images import ImageInfo
 from serving.problems import ProblemDetails
 
@@ -114,10 +115,17 @@ class CaptionInput(CaptionOptions):
 
 
 class InputSize(BaseModel):
-    """Size that pictures are brought to."""
+    """How pictures are brought to the model."""
 
-    height: int
-    width: int
+    height: Annotated[int, Field(description="In pixels.")]
+    width: Annotated[int, Field(description="In pixels.")]
+    fit: Annotated[
+        Fit,
+        Field(
+            description="`squash` resizes whatever the aspect ratio, `crop` cuts out the centre, "
+            "`pad` adds black."
+        ),
+    ]
 
 
 class ServedModel(BaseModel):
@@ -139,7 +147,18 @@ class ServedModel(BaseModel):
     ]
     default: Annotated[bool, Field(description="Used when a request names no model.")]
     parameters: Annotated[int, Field(description="Number of weights.")]
+    options: Annotated[
+        list[OptionName],
+        Field(description="Options it honours; any other is refused with 422."),
+    ]
     input: InputSize
+    data: Annotated[list[str], Field(description="What it was trained on.")]
+    metrics: Annotated[
+        dict[str, dict[str, float]],
+        Field(description="Measured scores by data set and split; on none it was trained on."),
+    ]
+    licence: Annotated[str, Field(description="Of the weights; empty where unknown.")]
+    source: Annotated[str, Field(description="Where the weights come from.")]
 
 
 class ModelsResponse(BaseModel):

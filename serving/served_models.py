@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
-from models.catalogue import Kind, find_method
+from models.catalogue import Kind, find_method, honoured_options
+from models.interface import (
+    CaptionOptions,
+    OptionName,
+    UnsupportedOptionError,
+    check_honoured,
+)
 from models.store import StoredModel, find
 from serving.problems import Problem
 from serving.schemas import InputSize, ModelsResponse, ServedModel
@@ -45,6 +52,9 @@ class ServedModels:
                 f"{PREFIX}MATCHER: {self.matcher.tag} is a {_kind(self.matcher)} (method "
                 f"{self.matcher.metadata.method}) and ranks no texts; name it in {PREFIX}MODELS"
             )
+        self._honours = {
+            model.name: honoured_options(model.metadata) for model in self._models.values()
+        }
 
     def get(self, name: str | None) -> StoredModel:
         """Return the captioner of a name, or the default.
@@ -63,6 +73,19 @@ class ServedModels:
             else:
                 what = f"No model {name[:100]!r} is served here"
             raise Problem("unknown-model", f"{what}; served: {served}.") from None
+
+    def choose(self, name: str | None, options: CaptionOptions) -> StoredModel:
+        """Return the model that is to caption with `options`.
+
+        Raises:
+            Problem: 404, no such model is served; 422, it cannot honour an option.
+        """
+        model = self.get(name)
+        try:
+            check_honoured(options, model.metadata.method, self._honours[model.name])
+        except UnsupportedOptionError as error:
+            raise Problem("unsupported-option", str(error)) from None
+        return model
 
     def captioners(self) -> list[StoredModel]:
         """Return every captioner, the default first."""
@@ -99,6 +122,9 @@ class ServedModels:
         matcher = self.matcher
         model = matcher if matcher is not None and name == matcher.name else self.get(name)
         spec = model.metadata.preprocess
+        honours = honoured_options(model.metadata)
+        if matcher is not None and model is not matcher:
+            honours |= {"rerank"}
         return ServedModel(
             id=model.name,
             created=int((model.path / "captionbox.json").stat().st_mtime),
@@ -107,7 +133,12 @@ class ServedModels:
             kind=_kind(model),
             default=model is self.get(None),
             parameters=model.metadata.parameters,
-            input=InputSize(height=spec.height, width=spec.width),
+            options=[option for option in get_args(OptionName) if option in honours],
+            input=InputSize(height=spec.height, width=spec.width, fit=spec.fit),
+            data=model.metadata.data,
+            metrics=model.metadata.metrics,
+            licence=model.metadata.licence,
+            source=model.metadata.source,
         )
 
     def response(self) -> ModelsResponse:

@@ -64,6 +64,7 @@ def batch(monkeypatch: pytest.MonkeyPatch) -> BatchCaptioner:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the engine sets it; put it back afterwards
     monkeypatch.setitem(METHODS, "echo", Method("", Echo.honours))
     monkeypatch.setattr(served_models, "find", find)
+    monkeypatch.setitem(METHODS, "echo", Method("", Echo.honours))
     monkeypatch.setattr(engine, "load_captioner", Echo.load)
     return BatchCaptioner(["a", "b"], threads=1)
 

