@@ -73,9 +73,9 @@ class Gateway:
             Problem: the request cannot be honoured.
             starlette.requests.ClientDisconnect: nobody waits for the answer any more.
         """
+        model = self.models.choose(form.model, form.options)
         if form.options.rerank:
             return await self._caption_reranked(form, request_id)
-        model = self.models.choose(form.model, form.options)
         with self._place(model) as exchange:
             started = time.monotonic()
             pixels, info = await self._decode(form.image, model, exchange)
@@ -139,9 +139,7 @@ class Gateway:
 
     async def _caption_reranked(self, form: CaptionForm, request_id: str) -> CaptionResponse:
         """Caption one picture and have the matcher order the captions."""
-        matcher = self.models.matcher
-        if matcher is None:
-            raise Problem("unsupported-option", "rerank: this server has no matcher.")
+        matcher = self.models.require_matcher()
         model = self.models.get(form.model)
         defaults = model.metadata.decode
         options = matching.candidate_options(form.options, defaults)

@@ -123,7 +123,7 @@ class InputSize(BaseModel):
         Fit,
         Field(
             description="`squash` resizes whatever the aspect ratio, `crop` cuts out the centre, "
-            "`pad` adds black."
+            "`pad` adds black, `multiple` keeps the aspect ratio and does whichever is needed."
         ),
     ]
 

@@ -52,8 +52,10 @@ class ServedModels:
                 f"{PREFIX}MATCHER: {self.matcher.tag} is a {_kind(self.matcher)} (method "
                 f"{self.matcher.metadata.method}) and ranks no texts; name it in {PREFIX}MODELS"
             )
+        # What the gateway does with the captions of any of them.
+        reranks: frozenset[OptionName] = frozenset({"rerank"} if self.matcher else ())
         self._honours = {
-            model.name: honoured_options(model.metadata) for model in self._models.values()
+            name: honoured_options(model.metadata) | reranks for name, model in self._models.items()
         }
 
     def get(self, name: str | None) -> StoredModel:
@@ -81,6 +83,8 @@ class ServedModels:
             Problem: 404, no such model is served; 422, it cannot honour an option.
         """
         model = self.get(name)
+        if options.rerank and self.matcher is None:
+            raise Problem("unsupported-option", "rerank: this server has no matcher.")
         try:
             check_honoured(options, model.metadata.method, self._honours[model.name])
         except UnsupportedOptionError as error:
@@ -121,10 +125,7 @@ class ServedModels:
         """
         matcher = self.matcher
         model = matcher if matcher is not None and name == matcher.name else self.get(name)
-        spec = model.metadata.preprocess
-        honours = honoured_options(model.metadata)
-        if matcher is not None and model is not matcher:
-            honours |= {"rerank"}
+        spec, honours = model.metadata.preprocess, self._honours.get(model.name, frozenset())
         return ServedModel(
             id=model.name,
             created=int((model.path / "captionbox.json").stat().st_mtime),

@@ -100,7 +100,7 @@ def test_kinds_of_pictures(client: httpx.Client, kind: str) -> None:
         {"max_length": "4"},
         {"length_penalty": "-1.5"},
         {"temperature": "0.8", "top_p": "0.9", "seed": "7"},
-        {"temperature": "4", "num_captions": "4"},
+        {"temperature": "0.8", "num_captions": "4"},
         {"attention": "true"},
         {"attention": "false"},
         {"model": "compact"},

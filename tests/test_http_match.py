@@ -291,7 +291,9 @@ def test_models_tell_which_kind_they_are(matching_client: httpx.Client) -> None:
         ("bridgetower", "matcher", False),
     ]
     assert matching_client.get("/v1/models/bridgetower").json() == listed[1]
-    assert listed[1]["input"] == {"height": 64, "width": 64}
+    assert listed[1]["input"] == {"height": 64, "width": 64, "fit": "multiple"}
+    assert "rerank" in listed[0]["options"]
+    assert listed[1]["options"] == []
 
 
 def test_a_server_without_a_matcher_says_so(client: httpx.Client) -> None:
