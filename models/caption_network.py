@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
+from transformers.utils.logging import disable_progress_bar
 
 from models.attention import KeyValue, gather_rows
+
+# A progress bar over a file that takes a second is noise in every log.
+disable_progress_bar()
 
 IGNORED = -100
 """Label of positions that do not count in the loss."""
@@ -91,3 +96,31 @@ class CaptionNetwork(Protocol):
             `[N, T, rows, columns]` over the picture's grid, the last layer's cross-attention
             averaged over its heads; each map sums to 1.
         """
+
+
+@runtime_checkable
+class TrainableNetwork(CaptionNetwork, Protocol):
+    """A `CaptionNetwork` that the training loop can train; also a transformers `PreTrainedModel`.
+
+    Its `forward` takes `input_ids` and `labels`, int64 `[B, C, T]`, `pixels`, `uint8 [B, 3, H, W]`,
+    and `label_smoothing`, 0..1, and returns a `CaptionOutput`.
+
+    Attributes:
+        pad_id: fills `input_ids` after a caption's end.
+        unknown_id: stands for words outside the vocabulary; `None` where any text has tokens.
+    """
+
+    pad_id: int
+    unknown_id: int | None
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return all weights."""
+
+    def trunk_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the weights of the image trunk, which have a learning rate of their own."""
+
+    def let_trunk_learn(self, learns: bool) -> None:
+        """Let the trunk's weights change or fix them. What never learns stays fixed."""
+
+    def cross_attention(self) -> Iterable[nn.Module]:
+        """Return the layers through which the decoder looks at the picture."""

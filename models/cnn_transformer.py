@@ -6,13 +6,13 @@ Follows Xu et al. 2015 (attention over a grid of CNN features) with the decoder 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
 
 from models.attention import Attention, FeedForward, KeyValue, write_cache
 from models.backbones import build_backbone
@@ -21,12 +21,10 @@ from models.cnn_transformer_config import (
     BOS_ID,
     EOS_ID,
     NUM_NEVER_PRODUCED,
+    PAD_ID,
     UNK_ID,
     CnnTransformerConfig,
 )
-
-# A progress bar over one file of 20 MB is noise in every log.
-disable_progress_bar()
 
 
 class Layer(nn.Module):
@@ -95,7 +93,8 @@ class CnnTransformer(PreTrainedModel):
     config_class = CnnTransformerConfig
     main_input_name = "pixels"
     config: CnnTransformerConfig
-    bos_id, eos_id = BOS_ID, EOS_ID
+    bos_id, eos_id, pad_id = BOS_ID, EOS_ID, PAD_ID
+    unknown_id: int | None = UNK_ID
 
     def __init__(self, config: CnnTransformerConfig) -> None:
         super().__init__(config)
@@ -280,6 +279,21 @@ class CnnTransformer(PreTrainedModel):
         return maps[-1].reshape(*tokens.shape, *self.grid)
 
     # --- training ----------------------------------------------------------------------------
+
+    def trunk_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the trunk's weights; see `TrainableNetwork`."""
+        return self.trunk.parameters()
+
+    def let_trunk_learn(self, learns: bool) -> None:
+        """Let the trunk learn unless the configuration freezes it; see `TrainableNetwork`."""
+        self.trunk.requires_grad_(learns and not self.config.freeze_backbone)
+
+    def cross_attention(self) -> Iterable[nn.Module]:
+        """Yield what brings the picture to the decoder; see `TrainableNetwork`."""
+        if self.config.project_memory:
+            yield from (self.memory_projection, self.memory_norm)
+        for layer in self._decoder_layers():
+            yield from (layer.cross_attention, layer.cross_norm)
 
     def forward(
         self,

@@ -44,7 +44,7 @@ class Gpt2Decoder:
             maps: collects each layer's cross-attention weights `[N, T, S]`, averaged over heads.
         """
         hidden = self._embed(tokens, 0)
-        for block, cross in zip(self._blocks(), self._cross(memory), strict=True):
+        for block, cross in zip(self.blocks(), self._cross(memory), strict=True):
             hidden = self._block(block, hidden, cross, None, 0, maps)
         return self._logits(hidden)
 
@@ -64,14 +64,15 @@ class Gpt2Decoder:
     def step(self, tokens: Tensor, state: DecodeState) -> Tensor:
         """Feed one token a row, int64 `[N]`; advance `state`; return the next logits `[N, V]`."""
         hidden = self._embed(tokens[:, None], state.position)  # [N, 1, D]
-        for block, cross, own in zip(self._blocks(), state.cross, state.own, strict=True):
+        for block, cross, own in zip(self.blocks(), state.cross, state.own, strict=True):
             hidden = self._block(block, hidden, cross, own, state.position, None)
         state.position += 1
         return self._logits(hidden[:, 0])
 
     # The library's modules are typed as plain `Module`s.
 
-    def _blocks(self) -> list[Any]:
+    def blocks(self) -> list[Any]:
+        """Return the layers, first to last."""
         return list(cast(Any, self.model.transformer).h)
 
     def _embed(self, tokens: Tensor, first: int) -> Tensor:
@@ -86,7 +87,7 @@ class Gpt2Decoder:
     def _cross(self, memory: Tensor) -> list[KeyValue]:
         """Return each layer's keys and values of the pictures, `[B, heads, S, head_dim]`."""
         out = []
-        for block in self._blocks():
+        for block in self.blocks():
             key, value = block.crossattention.c_attn(memory).chunk(2, dim=-1)
             out.append((self._split(key, len(memory)), self._split(value, len(memory))))
         return out

@@ -7,12 +7,13 @@ best-known model of the kind is nlpconnect/vit-gpt2-image-captioning.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import VisionEncoderDecoderConfig, VisionEncoderDecoderModel
 
 from models.caption_network import IGNORED, CaptionOutput, DecodeState
@@ -40,6 +41,7 @@ class VitGpt2(VisionEncoderDecoderModel):
     main_input_name = "pixels"
     config: VisionEncoderDecoderConfig
     preprocess = PreprocessSpec()
+    unknown_id: int | None = None
 
     def __init__(self, config: VisionEncoderDecoderConfig, *args: Any, **kwargs: Any) -> None:
         encoder, decoder = cast(Any, config.encoder), cast(Any, config.decoder)
@@ -47,7 +49,10 @@ class VitGpt2(VisionEncoderDecoderModel):
         super().__init__(config, *args, **kwargs)
         self.bos_id = token_id(config, "decoder_start_token_id", "bos_token_id")
         self.eos_id = token_id(config, "eos_token_id")
+        self.pad_id = token_id(config, "pad_token_id", "eos_token_id")
         self.grid = grid(encoder)
+        # Left out of checkpoints, and not to be missed when one is read.
+        self._keys_to_ignore_on_save = list(self.all_tied_weights_keys)
         self.text = Gpt2Decoder(cast(Any, self.decoder))
 
     @property
@@ -120,6 +125,24 @@ class VitGpt2(VisionEncoderDecoderModel):
                 label_smoothing=label_smoothing,
             )
         return CaptionOutput(loss=loss, logits=logits.view(*input_ids.shape, -1))
+
+    def trunk_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the image encoder's weights; see `TrainableNetwork`."""
+        return cast(nn.Module, self.encoder).parameters()
+
+    def let_trunk_learn(self, learns: bool) -> None:
+        """Let the image encoder learn or not; see `TrainableNetwork`."""
+        encoder: Any = self.encoder
+        encoder.requires_grad_(learns)
+        # Its output is not asked for, so it gets no gradient.
+        encoder.pooler.requires_grad_(False)
+
+    def cross_attention(self) -> Iterable[nn.Module]:
+        """Yield what brings the picture to GPT-2; see `TrainableNetwork`."""
+        if hasattr(self, "enc_to_dec_proj"):
+            yield self.enc_to_dec_proj
+        for block in self.text.blocks():
+            yield from (block.crossattention, block.ln_cross_attn)
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Write weights and configuration as transformers' own class, so that any tool loads it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -12,10 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from models.caption_network import IGNORED
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from models.caption_network import IGNORED, TrainableNetwork
 from models.preprocessing import Pixels
-from models.tokenizer import CaptionTokenizer
 from training.augmentation import augment
 from training.coco import CaptionedImage, DataError
 from training.mixture import Mixture
@@ -44,6 +43,13 @@ class TrainingItem:
     index: int
 
 
+class Encoder(Protocol):
+    """A vocabulary, as far as a data set needs it."""
+
+    def encode(self, caption: str) -> list[int]:
+        """Return the ids of a caption, without start and end tokens."""
+
+
 class CaptionDataset(Dataset[TrainingItem]):
     """Training pictures with random captions and random augmentation.
 
@@ -65,7 +71,7 @@ class CaptionDataset(Dataset[TrainingItem]):
     def __init__(
         self,
         images: Sequence[CaptionedImage],
-        tokenizer: CaptionTokenizer,
+        tokenizer: Encoder,
         reader: PictureReader,
         augmentation: Augmentation,
         captions_per_image: int,
@@ -137,23 +143,39 @@ def stack_pixels(items: Sequence[TrainingItem]) -> Tensor:
     return torch.from_numpy(np.stack([item.pixels for item in items]))
 
 
-def collate(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
-    """Make a batch for `CnnTransformer.forward`.
+@dataclass(frozen=True)
+class Collate:
+    """Makes a batch for `TrainableNetwork.forward`; the attributes are the network's token ids."""
 
-    Returns:
-        `pixels` uint8 `[B, 3, H, W]`; `input_ids` int64 `[B, C, T]`, start token first; `labels`
-        int64 `[B, C, T]`, end token last, `IGNORED` where there is nothing to learn: after the
-        end and for unknown words.
-    """
-    captions = max(len(item.captions) for item in items)
-    length = 1 + max(len(caption) for item in items for caption in item.captions)
-    input_ids = torch.full((len(items), captions, length), PAD_ID, dtype=torch.int64)
-    labels = torch.full((len(items), captions, length), IGNORED, dtype=torch.int64)
-    for row, item in enumerate(items):
-        for column, caption in enumerate(item.captions):
-            size = len(caption) + 1
-            input_ids[row, column, :size] = torch.tensor([BOS_ID, *caption])
-            labels[row, column, :size] = torch.tensor([*caption, EOS_ID])
-    # The network ignores them by itself; here, so that whoever counts labels counts right.
-    labels[labels == UNK_ID] = IGNORED
-    return {"pixels": stack_pixels(items), "input_ids": input_ids, "labels": labels}
+    bos_id: int
+    eos_id: int
+    pad_id: int
+    unknown_id: int | None
+
+    @classmethod
+    def of(cls, network: TrainableNetwork) -> Self:
+        """Return the one that fits a network."""
+        return cls(network.bos_id, network.eos_id, network.pad_id, network.unknown_id)
+
+    def __call__(self, items: Sequence[TrainingItem]) -> dict[str, Tensor]:
+        """Return a batch.
+
+        Returns:
+            `pixels` uint8 `[B, 3, H, W]`; `input_ids` int64 `[B, C, T]`, start token first;
+            `labels` int64 `[B, C, T]`, one end token last, `IGNORED` where there is nothing to
+            learn: after the end and for unknown words.
+        """
+        captions = max(len(item.captions) for item in items)
+        length = 1 + max(len(caption) for item in items for caption in item.captions)
+        shape = (len(items), captions, length)
+        input_ids = torch.full(shape, self.pad_id, dtype=torch.int64)
+        labels = torch.full(shape, IGNORED, dtype=torch.int64)
+        for row, item in enumerate(items):
+            for column, caption in enumerate(item.captions):
+                size = len(caption) + 1
+                input_ids[row, column, :size] = torch.tensor([self.bos_id, *caption])
+                labels[row, column, :size] = torch.tensor([*caption, self.eos_id])
+        if self.unknown_id is not None:
+            # The network ignores them by itself; here, so that whoever counts labels counts right.
+            labels[labels == self.unknown_id] = IGNORED
+        return {"pixels": stack_pixels(items), "input_ids": input_ids, "labels": labels}

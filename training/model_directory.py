@@ -5,18 +5,25 @@ from __future__ import annotations
 import copy
 import shutil
 from pathlib import Path
-from typing import cast
+from typing import Any, Protocol
 
 import torch
-from torch import nn
 
 from models import metadata as metadata_module
-from models.cnn_transformer import CnnTransformer
+from models.caption_network import TrainableNetwork
 from models.metadata import FILE_NAME, ModelMetadata
+from models.network_captioner import CaptionVocabulary
 from models.store import find
-from models.tokenizer import CaptionTokenizer
+from training.dataset import Encoder
 from training.model_card import card
 from training.run_directory import MODEL_NAME
+
+
+class TrainingVocabulary(CaptionVocabulary, Encoder, Protocol):
+    """A vocabulary to train with: encodes, decodes, travels with the model."""
+
+    def save(self, directory: Path) -> None:
+        """Write it into `directory`."""
 
 
 def model_directory(model: str) -> Path:
@@ -32,8 +39,8 @@ def model_directory(model: str) -> Path:
 
 
 def export(
-    network: CnnTransformer,
-    tokenizer: CaptionTokenizer,
+    network: TrainableNetwork,
+    tokenizer: TrainingVocabulary,
     metadata: ModelMetadata,
     directory: Path,
 ) -> None:
@@ -45,8 +52,8 @@ def export(
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     # Half the size; captions are unchanged to the third decimal of CIDEr.
-    half: nn.Module = copy.deepcopy(network)
-    cast(CnnTransformer, half.to(torch.float16)).save_pretrained(fresh)
+    half: Any = copy.deepcopy(network)
+    half.to(torch.float16).save_pretrained(fresh)
     tokenizer.save(fresh)
     metadata_module.write(fresh, metadata)
     (fresh / metadata_module.CARD_NAME).write_text(card(metadata), encoding="utf-8")

@@ -13,6 +13,7 @@ RECIPES = {
     "compact": "training.configs.compact",
     "tf-tutorial": "training.configs.tf_tutorial",
     "keras-example": "training.configs.keras_example",
+    "vit-gpt2": "training.configs.vit_gpt2",
     "scst": "training.configs.scst",
 }
 """Recipe name to the module that holds it as `RECIPE`."""
@@ -57,6 +58,8 @@ class Recipe(BaseModel):
         accumulate: accumulation steps per optimiser step.
         learning_rate: peak, for everything but the trunk.
         trunk_learning_rate: peak, for the trunk.
+        decoder_learns: which weights of the decoder learn: all, or only those of the layers by
+            which it looks at the picture. The trunk goes by `trunk_learning_rate`.
         frozen_epochs: passes at the start during which the trunk stands still.
         schedule: what the rate does after warm-up.
         warmup: share of all steps during which the rate rises, 0..1.
@@ -93,6 +96,7 @@ class Recipe(BaseModel):
     accumulate: Annotated[int, Field(ge=1)] = 1
     learning_rate: Annotated[float, Field(gt=0)] = 4e-4
     trunk_learning_rate: Annotated[float, Field(ge=0)] = 4e-5
+    decoder_learns: Literal["all", "cross-attention"] = "all"
     frozen_epochs: Annotated[float, Field(ge=0)] = 0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05

@@ -15,21 +15,20 @@ import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
 
 from models import metadata as metadata_module
+from models.caption_network import TrainableNetwork
 from models.catalogue import captioner_class
-from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_captioner import CnnTransformerCaptioner
-from models.interface import CaptionOptions
+from models.interface import Captioner, CaptionOptions
 from models.metadata import BrokenModelError, ModelMetadata
-from models.tokenizer import CaptionTokenizer
 from training import run_directory
 from training.captioning import caption_images
-from training.dataset import CaptionDataset, collate
+from training.dataset import CaptionDataset, Collate
 from training.endings import share_of_bad_endings
 from training.hardware import use_bf16
 from training.image_cache import ImageCache
+from training.learning import fix_what_does_not_learn
 from training.metrics import score
 from training.mixture import DataSource, Mixture
-from training.model_directory import export
+from training.model_directory import TrainingVocabulary, export
 from training.pictures import PictureReader
 from training.processes import leave
 from training.recipe import Recipe, load_recipe
@@ -58,8 +57,8 @@ class Session:
 
     recipe: Recipe
     splits: Splits
-    network: CnnTransformer
-    tokenizer: CaptionTokenizer
+    network: TrainableNetwork
+    tokenizer: TrainingVocabulary
     metadata: ModelMetadata
     run: Path
     max_steps: int = -1
@@ -93,7 +92,7 @@ class Session:
         """Caption the validation split with the network as it is; return its scores by name."""
         images = self.splits.validation.images
         kind: Any = captioner_class(self.metadata.method)
-        captioner: CnnTransformerCaptioner = kind(self.network, self.tokenizer, self.metadata)
+        captioner: Captioner = kind(self.network, self.tokenizer, self.metadata)
         captions = caption_images(
             captioner,
             images,
@@ -145,9 +144,7 @@ class Session:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         run_directory.require_space(self.run, parameters, self.recipe.average > 0)
         dataset = self.dataset()
-        if not self.recipe.trunk_learning_rate:
-            # Before processes agree on what learns; `Epochs` would do it after.
-            self.network.trunk.requires_grad_(False)
+        fix_what_does_not_learn(self.network, self.recipe)
         # What only some passes or no pass uses: a trunk that waits, or whose features are given.
         some_unused = self.recipe.frozen_epochs > 0 or kind is not CaptionTrainer
         callbacks: list[Any] = [
@@ -163,7 +160,7 @@ class Session:
             "validate": self.validate,
             "model": self.network,
             "args": training_arguments(self.recipe, self.run, self.max_steps, some_unused),
-            "data_collator": collate,
+            "data_collator": Collate.of(self.network),
             "train_dataset": dataset,
             "eval_dataset": dataset,
             "callbacks": callbacks,
@@ -229,7 +226,7 @@ def training_arguments(
 
 
 def write_start(
-    run: Path, recipe: Recipe, data: list[DataSource], tokenizer: CaptionTokenizer
+    run: Path, recipe: Recipe, data: list[DataSource], tokenizer: TrainingVocabulary
 ) -> None:
     """Write what `--resume` needs: vocabulary, data folders and, last, the recipe."""
     tokenizer.save(run)

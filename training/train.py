@@ -2,6 +2,7 @@
 
     python -m training.train --config compact --data DIR [--data DIR ...] --out RUN
     python -m training.train --init MODEL --config compact --data DIR --out RUN
+    python -m training.train --init MODEL --config vit-gpt2 --data DIR --out RUN
     python -m training.train --out RUN --resume
 
 Shows a progress bar, loss and validation CIDEr; writes checkpoints and the best model into RUN
@@ -20,6 +21,7 @@ import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
@@ -28,19 +30,19 @@ from transformers import set_seed
 
 from models.backbones.builder import EfficientNetTrunk
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, load_imagenet_weights
+from models.caption_network import TrainableNetwork
 from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_captioner import CnnTransformerCaptioner
-from models.cnn_transformer_config import UNK_ID
 from models.metadata import BrokenModelError, ModelMetadata
 from models.metadata import read as read_metadata
+from models.network_captioner import NetworkCaptioner
 from models.preprocessing import PreprocessSpec
 from models.store import ModelNotFoundError
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
 from training.coco import DataError
 from training.mixture import DataSource
-from training.model_directory import model_directory
+from training.model_directory import TrainingVocabulary, model_directory
 from training.output_bias import log_frequencies
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
@@ -106,7 +108,16 @@ def start_afresh(
         recipe, trunk: see `build_network`.
         splits: the training captions make the vocabulary.
         run: an earlier run whose vocabulary is to be used; `None` makes one.
+
+    Raises:
+        RecipeError: the method is not trained from nothing, or see `build_network`.
+        RunError: see `build_network`.
     """
+    if recipe.method not in CONFIG_MODULES:
+        raise RecipeError(
+            f"{recipe.method} is not trained from nothing: give --init MODEL, one that "
+            "`python -m models import` brought, say"
+        )
     if run is not None:
         tokenizer = CaptionTokenizer.load(run)
     else:
@@ -138,7 +149,7 @@ def start_afresh(
 
 def go_on_from(
     init: Path, recipe: Recipe, splits: Splits
-) -> tuple[CnnTransformer, CaptionTokenizer, ModelMetadata]:
+) -> tuple[TrainableNetwork, TrainingVocabulary, ModelMetadata]:
     """Return a trained model's network, its vocabulary and what its metadata will be.
 
     Raises:
@@ -146,17 +157,19 @@ def go_on_from(
         RecipeError: the recipe is of another method, or sets what the model has settled.
     """
     captioner = load_captioner(init)
-    if not isinstance(captioner, CnnTransformerCaptioner):
+    network = getattr(captioner, "network", None)
+    if not isinstance(captioner, NetworkCaptioner) or not isinstance(network, TrainableNetwork):
         raise BrokenModelError(f"{captioner.method} cannot be trained on")
     if captioner.method != recipe.method:
         raise RecipeError(f"the recipe trains {recipe.method}, --init is a {captioner.method}")
     if recipe.model:
         raise RecipeError(f"model.{next(iter(recipe.model))}: --init has its network settled")
     began = read_metadata(init)
-    network, tokenizer = captioner.network, captioner.tokenizer
-    tokens = [token for text in splits.captions for token in tokenizer.encode(text)]
-    unknown = 100 * tokens.count(UNK_ID) / max(len(tokens), 1)
-    logger.info("the model's vocabulary lacks %.1f %% of the captions' words", unknown)
+    tokenizer = cast(TrainingVocabulary, captioner.tokenizer)
+    if network.unknown_id is not None:
+        tokens = [token for text in splits.captions for token in tokenizer.encode(text)]
+        unknown = 100 * tokens.count(network.unknown_id) / max(len(tokens), 1)
+        logger.info("the model's vocabulary lacks %.1f %% of the captions' words", unknown)
     metadata = began.model_copy(
         update={
             "data": [*began.data, *(d for d in splits.described if d not in began.data)],

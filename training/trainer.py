@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from models.caption_network import IGNORED
-from models.cnn_transformer import CnnTransformer
+from models.caption_network import IGNORED, TrainableNetwork
 from training.dataset import CaptionDataset
+from training.learning import parameter_groups
 from training.pictures import check_share
 from training.processes import of_main
 from training.recipe import Recipe
@@ -28,7 +28,7 @@ Validate = Callable[[], dict[str, float]]
 
 
 class CaptionTrainer(Trainer):
-    """`Trainer` for `CnnTransformer`.
+    """`Trainer` for a `TrainableNetwork`.
 
     Args:
         recipe: learning rates, decay, label smoothing.
@@ -48,28 +48,12 @@ class CaptionTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return AdamW with four groups: trunk or not, matrices (decayed) or vectors (not)."""
-        if self.optimizer is not None:
-            return self.optimizer
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        trunk_rate = self.recipe.trunk_learning_rate
-        network: Any = model or self.model
-        for name, parameter in network.named_parameters():
-            in_trunk = "trunk." in name
-            if in_trunk and not trunk_rate:
-                continue
-            groups.setdefault((in_trunk, parameter.ndim > 1), []).append(parameter)
-        self.optimizer = torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": trunk_rate if in_trunk else self.recipe.learning_rate,
-                    "weight_decay": self.recipe.weight_decay if decayed else 0.0,
-                }
-                for (in_trunk, decayed), parameters in groups.items()
-            ],
-            betas=(0.9, self.recipe.beta2),
-        )
+        """Return AdamW with the groups of `training.learning`."""
+        if self.optimizer is None:
+            # Of the network itself, whatever several processes have wrapped around it.
+            network: Any = self.accelerator.unwrap_model(model or self.model)
+            groups = parameter_groups(network, self.recipe)
+            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, self.recipe.beta2))
         return self.optimizer
 
     def compute_loss(
@@ -105,6 +89,16 @@ class CaptionTrainer(Trainer):
                 self.args, self.state, self.control, scores
             )
         return scores
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        # `Trainer` saves under the hub's names of weights and resumes without translating them
+        # back, so a ViT would silently stay as it began (transformers issue 48805).
+        if self.args.should_save:
+            network: Any = self.accelerator.unwrap_model(self.model)
+            folder = output_dir or self.args.output_dir
+            network.save_pretrained(folder, state_dict=state_dict, save_original_format=False)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
@@ -186,7 +180,7 @@ class RunLog(TrainerCallback):
 class Epochs(TrainerCallback):
     """Tells the data set which pass it is and keeps the trunk still for the first ones."""
 
-    def __init__(self, network: CnnTransformer, data: CaptionDataset, recipe: Recipe) -> None:
+    def __init__(self, network: TrainableNetwork, data: CaptionDataset, recipe: Recipe) -> None:
         self.network, self.data, self.recipe = network, data, recipe
 
     def on_epoch_begin(
@@ -199,12 +193,8 @@ class Epochs(TrainerCallback):
         """Set the pass, 0-based, and whether the trunk learns in it."""
         epoch = round(state.epoch or 0.0)
         self.data.set_epoch(epoch)
-        learns = (
-            epoch >= self.recipe.frozen_epochs
-            and self.recipe.trunk_learning_rate > 0
-            and not self.network.config.freeze_backbone
-        )
-        self.network.trunk.requires_grad_(learns)
+        waits = epoch < self.recipe.frozen_epochs
+        self.network.let_trunk_learn(self.recipe.trunk_learning_rate > 0 and not waits)
 
 
 class KeepBest(TrainerCallback):

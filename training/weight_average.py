@@ -53,7 +53,9 @@ class WeightAverage:
         """Write the average into a checkpoint's folder."""
         state = self._averaged.state_dict()
         # The file format wants rows in order; convolutions may be channels-last.
-        save_file({name: part.contiguous() for name, part in state.items()}, folder / FILE_NAME)
+        # It refuses two names for one tensor, too: an embedding that is the output layer as well.
+        apart = {name: part.contiguous().clone() for name, part in state.items()}
+        save_file(apart, folder / FILE_NAME)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote.

@@ -274,6 +274,27 @@ def test_what_is_converted_loads_in_transformers_too(
         assert torch.equal(one, other), name
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_saved_and_loaded_is_the_same_network(tmp_path: Path, tied: bool) -> None:
+    sizes = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 1}
+    encoder = DeiTConfig(**sizes, intermediate_size=8, image_size=32, patch_size=16)
+    decoder = GPT2Config(
+        n_embd=8,
+        n_layer=1,
+        n_head=1,
+        vocab_size=9,
+        bos_token_id=8,
+        eos_token_id=8,
+        tie_word_embeddings=tied,
+    )
+    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    network = VitGpt2(config).eval()
+    network.save_pretrained(tmp_path)
+    again = VitGpt2.from_pretrained(tmp_path).eval()
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+
+
 def test_loss_keeps_one_end_token(captioner: VitGpt2Captioner) -> None:
     network = captioner.network
     end = network.eos_id

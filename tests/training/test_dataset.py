@@ -15,7 +15,7 @@ from models.preprocessing import PreprocessSpec
 from models.tokenizer import CaptionTokenizer
 from training.augmentation import augment
 from training.coco import DataError, load_split
-from training.dataset import CaptionDataset, TrainingItem, collate
+from training.dataset import CaptionDataset, Collate, TrainingItem
 from training.mixture import Mixture
 from training.pictures import PictureReader
 from training.recipe import Augmentation
@@ -66,6 +66,9 @@ def test_all_captions_where_there_are_not_more(shapes: Path) -> None:
 
 def test_long_captions_are_cut(shapes: Path) -> None:
     assert len(dataset(shapes, max_tokens=3)[0].captions[0]) == 3
+
+
+collate = Collate(BOS_ID, EOS_ID, PAD_ID, UNK_ID)
 
 
 def test_collate_shifts_and_pads() -> None:
