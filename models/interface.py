@@ -212,15 +212,19 @@ class DecodeDefaults(BaseModel):
 
 
 class WordAttention(BaseModel):
-    """One word of a caption and where the decoder looked while it wrote it.
+    """One word of a caption and where the decoder looked while it wrote it."""
 
-    Attributes:
-        word: as it stands in the caption's text.
-        attention: `rows x columns` weights over the picture's grid, top left first, summing to 1.
-    """
-
-    word: str
-    attention: list[list[float]]
+    word: Annotated[str, Field(description="As it stands in the caption's text.", examples=["dog"])]
+    attention: Annotated[
+        list[list[float]],
+        Field(
+            description="Weights over a grid of the picture as the model saw it, rows from the top "
+            "and each from the left, summing to 1. The last layer's cross-attention, averaged over "
+            "its heads and over the tokens that the word is made of. The grid is the model's own: "
+            "7 x 7 for `compact`, 14 x 14 for `vit-gpt2` at 224 pixels.",
+            examples=[[[0.1, 0.6], [0.1, 0.2]]],
+        ),
+    ]
 
 
 class Caption(BaseModel):
