@@ -97,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (store.ModelNotFoundError, BrokenModelError, ValueError, OSError) as error:
         logger.error("%s", error)
         return 2
+    except KeyboardInterrupt:
+        logger.error("stopped; the same command goes on from here")
+        return 130
 
 
 if __name__ == "__main__":

@@ -173,7 +173,10 @@ def _explain(error: Exception, name: str, revision: str | None, file: str = "") 
     if isinstance(error, GatedRepoError):
         text = f"{name} is gated: accept its terms on {where} and give a token in HF_TOKEN"
     elif isinstance(error, RepositoryNotFoundError):
-        text = f"there is no model {name} on {where}, or it is private: give a token in HF_TOKEN"
+        text = (
+            f"there is no model {name} on {where}, or it is private or gated: give a token in "
+            "HF_TOKEN"
+        )
     elif isinstance(error, RevisionNotFoundError):
         text = f"{name} has no revision {revision!r}"
     elif isinstance(error, HFValidationError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub.repocard import metadata_load
+from safetensors import SafetensorError
 
 from models import metadata as metadata_module
 from models import store
@@ -167,7 +168,10 @@ def load_pretrained(kind: Any, directory: Path, may_miss: Iterable[str] = ()) ->
 def _convert(method: str, folder: Path, target: Path, origin: str) -> None:
     """Convert `folder` into a model directory that loads."""
     convert: Convert = load_object(find_method(method).converter)
-    metadata = convert(folder, target)
+    try:
+        metadata = convert(folder, target)
+    except SafetensorError as error:  # a full disk, for one
+        raise ModelImportError(f"the converted model cannot be written: {error}") from error
     card = folder / CARD_NAME
     if card.is_file():
         shutil.copyfile(card, target / CARD_NAME)
@@ -180,7 +184,7 @@ def _licence(card: Path) -> str:
     """Return the licence that a model card's header names; empty where it names none."""
     try:
         header = metadata_load(card) or {}
-    except (OSError, ValueError):
+    except Exception:  # YAML has errors of its own
         return ""
     licence = header.get("license_name") or header.get("license") or ""
     return licence if isinstance(licence, str) else ", ".join(map(str, licence))

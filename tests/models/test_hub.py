@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,6 +205,29 @@ def test_no_weights_are_fetched_of_what_is_no_captioner(
     with pytest.raises(ModelImportError, match=message):
         prepare("some/model", tmp_path)
     assert "model.safetensors" not in hub.fetched()
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: other\nlicense_name: own-terms\n---\n", "own-terms"),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", "mit, apache-2.0"),
+        ("---\nlicense: [\n---\n", ""),
+        ("no header", ""),
+        (None, ""),
+    ],
+)
+def test_the_licence_is_what_the_card_says(
+    checkpoint: Path, tmp_path: Path, card: str | None, licence: str
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    target.mkdir()
+    shutil.copytree(checkpoint, source)
+    (source / "README.md").unlink()
+    if card is not None:
+        (source / "README.md").write_text(card)
+    prepare(str(source), target)
+    assert metadata_module.read(target).licence == licence
 
 
 def test_a_directory_has_no_revision(checkpoint: Path, tmp_path: Path) -> None:
