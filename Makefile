@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow browser lint format install lock clean
+.PHONY: help serve test test-slow test-load browser lint format install lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,10 +48,13 @@ browser: ## Chromium for the browser tests, from Debian's packages where it is a
 	  || echo "==> no Chromium here: the browser tests will be skipped (apt-get install chromium)"
 
 test: $(VENV)/.dev browser ## all tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not load"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-load: $(VENV)/.dev ## load and faults on a real server: some minutes
+	$(BIN)/python -m pytest -m load
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

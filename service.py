@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +23,6 @@ from serving.forms import CaptionForm
 from serving.framework import (
     RUNNER_CONNECTION,
     ProblemService,
-    give_up,
     prepare_deployment,
     settings_or_exit,
     tame,
@@ -36,10 +36,20 @@ from serving.match_messages import MatchAnswer, MatchRequest
 from serving.match_schemas import MAX_TEXTS
 from serving.schemas import CaptionInput, CaptionResponse
 from serving.served_models import ServedModels
+from serving.supervisor import (
+    HANG_FACTOR,
+    give_up,
+    leave_interrupts_to_the_parent,
+    or_end_process,
+    require_disk_space,
+    supervise,
+)
 
 tame()
 settings = settings_or_exit()
+supervise(settings.stop_s)
 configure_logs(settings.log_format)
+require_disk_space()
 app = create_app(settings)
 
 
@@ -55,6 +65,8 @@ class Engine:
     """Captions batches of decoded pictures. Takes connections once it has captioned one."""
 
     def __init__(self) -> None:
+        leave_interrupts_to_the_parent()
+        self._in_time = partial(or_end_process, HANG_FACTOR * settings.timeout_s)
         try:
             self._captioner = BatchCaptioner(settings.models, settings.engine_threads)
             matcher = ServedModels(settings.models, settings.matcher).matcher
@@ -70,18 +82,20 @@ class Engine:
     )
     def caption(self, requests: list[EngineRequest]) -> list[EngineAnswer]:
         """Caption requests of any mixture of models and options, in order."""
-        return self._captioner.caption(requests)
+        with self._in_time():
+            return self._captioner.caption(requests)
 
     @bentoml.api(
         batchable=True,
         max_batch_size=max(settings.max_batch_size, MAX_TEXTS),
-        max_latency_ms=settings.max_latency_ms,
+        max_latency_ms=int(settings.timeout_s * 1000),
     )
     def match(self, requests: list[MatchRequest]) -> list[MatchAnswer]:
         """Score pairs of a picture and a text, in order; a batch counts pairs."""
         if self._matcher is None:
             raise RuntimeError("no matcher is served")
-        return self._matcher.match(requests)
+        with self._in_time():
+            return self._matcher.match(requests)
 
 
 @bentoml.service(
@@ -99,6 +113,7 @@ class Captioner:
     engine = bentoml.depends(Engine)
 
     def __init__(self) -> None:
+        leave_interrupts_to_the_parent()
         self._gateway = Gateway(settings, EngineClient(self.engine))
         app.state.gateway = self._gateway
         app.state.admission = self._gateway.admission

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from starlette.applications import Starlette
+from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -35,6 +36,8 @@ def create_app(settings: Settings) -> Starlette:
     No route has a parameter: BentoML's metrics would count each value apart.
     """
     public = _public_routes(settings)
+    # Bodies are bounded, and held in memory in the end: then no upload needs the disk.
+    MultiPartParser.spool_max_size = settings.max_upload_bytes
     app = Starlette(
         routes=[
             *public,

@@ -43,7 +43,6 @@ class BatchCaptioner:
     def __init__(self, tags: Sequence[str], threads: int) -> None:
         # Read by torch's OpenMP when `models.catalogue` imports it, which happens below.
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        metrics.forget_dead_workers()
         self._captioners: dict[str, Captioner] = {}
         for model in ServedModels(tags).captioners():
             started = time.monotonic()

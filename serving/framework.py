@@ -1,19 +1,15 @@
-"""Where we hook into BentoML beyond its decorators. Every assumption about its insides is here."""
+"""Where we hook into BentoML's services beyond its decorators; see also `serving.supervisor`."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 import os
-import signal
 import socket
 import sys
-from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-import bentoml
 from _bentoml_sdk import Service  # type: ignore[import-untyped]
-from bentoml._internal.utils import circus
 
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
@@ -125,18 +121,6 @@ def _listening_on() -> str | None:
     return host
 
 
-def give_up(error: Exception) -> NoReturn:
-    """End the whole server with one line in the log: starting this worker again would not help.
-
-    BentoML restarts a worker that fails to start, for ever.
-    """
-    if bentoml.server_context.worker_index is None:
-        raise error  # not in a worker process: a test, or a build
-    logger.error("captionbox: %s", error)
-    os.kill(os.getppid(), signal.SIGTERM)
-    os._exit(1)
-
-
 def tame() -> None:
     """Set what BentoML leaves to the environment; first of all, in every process.
 
@@ -145,14 +129,3 @@ def tame() -> None:
     """
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    _notice_dead_workers_soon()
-
-
-def _notice_dead_workers_soon() -> None:
-    """Have the parent process look for dead workers every second; BentoML has it look every ten.
-
-    There is no setting for it. If a later BentoML is built otherwise, its own pace stays.
-    """
-    make_arbiter = getattr(circus, "create_standalone_arbiter", None)
-    if make_arbiter is not None and not isinstance(make_arbiter, partial):
-        circus.create_standalone_arbiter = partial(make_arbiter, check_delay=1.0)

@@ -45,7 +45,9 @@ class BatchMatcher:
             raise BrokenModelError(f"the model {model.tag}: {error}") from error
         spec = self._matcher.preprocess
         self._matcher.score(np.zeros((1, 3, spec.height, spec.width), np.uint8), [["warm up"]])
-        logger.info("%s loaded and warmed up in %.1f s", model.tag, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        metrics.model_load_seconds().labels(model.name).set(seconds)
+        logger.info("%s loaded and warmed up in %.1f s", model.tag, seconds)
 
     def match(self, requests: Sequence[MatchRequest]) -> list[MatchAnswer]:
         """Score pairs; the answers are in the same order, errors included."""

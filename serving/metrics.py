@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
 
 _BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256)
+_FILES = {
+    "counter": 256 * 1024,
+    "histogram": 1024 * 1024,
+    "summary": 64 * 1024,
+    "gauge_all": 64 * 1024,
+    "gauge_livesum": 64 * 1024,
+    "gauge_livemax": 64 * 1024,
+    "gauge_livemin": 64 * 1024,
+}
+"""A worker's files of metrics, by prometheus_client's names; several times their usual size."""
+
 _SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 # --- the gateway ----------------------------------------------------------------------------------
@@ -170,6 +181,30 @@ def _histogram(
     from prometheus_client import Histogram
 
     return Histogram(f"captionbox_{name}", text, labels, buckets=buckets)
+
+
+def reserve_space() -> None:
+    """Take the disk space for this process's metrics, before any of them is made.
+
+    The values live in mapped files with holes. A hole that is written to when the disk is full
+    kills the process, so there are to be none. Also drops what dead workers left.
+
+    Raises:
+        OSError: there is no space.
+    """
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory is None or not hasattr(os, "posix_fallocate"):
+        return
+    forget_dead_workers()
+    paths = {Path(directory) / f"{kind}_{os.getpid()}.db": size for kind, size in _FILES.items()}
+    try:
+        for path, size in paths.items():
+            with path.open("a+b") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def forget_dead_workers() -> None:

@@ -133,6 +133,15 @@ class Settings(BaseSettings):
             description="Seconds that fetching a picture may take, redirects included.",
         ),
     ] = 10
+    stop_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds that requests in progress get to finish when the server is "
+            "stopped (SIGTERM, Ctrl+C); new ones are refused meanwhile.",
+        ),
+    ] = 20
     engine_workers: Annotated[
         int,
         Field(

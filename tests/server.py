@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 
 _INSTALL = """
 import sys
@@ -149,13 +149,21 @@ class Server:
         """Return the end of the log."""
         return self.log.read_text(errors="replace")[-characters:]
 
+    def terminate(self) -> None:
+        """Ask the server to end."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end; return its exit code."""
+        return self._process.wait(seconds)
+
     def stop(self) -> None:
         """End the server and everything it started."""
         process = getattr(self, "_process", None)
         if process is None:
             return
         children = psutil.Process(process.pid).children(recursive=True) if self._alive() else []
-        process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
