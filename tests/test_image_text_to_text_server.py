@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.drawings import NAMES, caption_of, draw, encode
-from tests.models.tiny_families import MAKERS
+from tests.models.families import MAKERS
 from tests.server import ROOT, Server, environment, install
 
 

@@ -23,6 +23,13 @@ FAMILIES: dict[str, str] = {
     "florence2": "models.families.florence2:Florence2",
     "idefics3": "models.families.idefics3:Idefics3",
     "smolvlm": "models.families.idefics3:Idefics3",
+    "blip-2": "models.families.blip2:Blip2",
+    "kosmos-2": "models.families.kosmos2:Kosmos2",
+    "paligemma": "models.families.paligemma:PaliGemma",
+    "llava": "models.families.llava:Llava",
+    "qwen2_vl": "models.families.qwen_vl:QwenVl",
+    "qwen2_5_vl": "models.families.qwen_vl:QwenVl",
+    "qwen3_vl": "models.families.qwen_vl:QwenVl",
 }
 """`model_type` to `module:class`."""
 
@@ -32,6 +39,13 @@ ARCHITECTURES: tuple[str, ...] = (
     "Florence2ForConditionalGeneration",
     "Idefics3ForConditionalGeneration",
     "SmolVLMForConditionalGeneration",
+    "Blip2ForConditionalGeneration",
+    "Kosmos2ForConditionalGeneration",
+    "PaliGemmaForConditionalGeneration",
+    "LlavaForConditionalGeneration",
+    "Qwen2VLForConditionalGeneration",
+    "Qwen2_5_VLForConditionalGeneration",
+    "Qwen3VLForConditionalGeneration",
 )
 """Network classes of these families, as `architectures` in `config.json` names them."""
 

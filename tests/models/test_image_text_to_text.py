@@ -20,7 +20,7 @@ from models.import_error import ModelImportError
 from models.interface import CaptionOptions, UnsupportedOptionError
 from models.metadata import BrokenModelError
 from models.network_decoding import merge_ends
-from tests.models.tiny_families import MAKERS, REFERENCES, extended, import_tiny
+from tests.models.families import MAKERS, REFERENCES, extended, import_tiny
 
 SEARCHES = [
     CaptionOptions(num_beams=1),
