@@ -11,7 +11,8 @@ from transformers import AutoModelForImageTextToText
 from models.families import METHOD, family_class
 from models.families.checkpoint import model_type, open_tokenizer
 from models.hub_preprocessing import read_content
-from models.importing import load_pretrained
+from models.import_error import ModelImportError
+from models.importing import CONFIG_NAME, load_pretrained, read_json
 from models.interface import DecodeDefaults
 from models.metadata import ModelMetadata
 
@@ -34,7 +35,16 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
             that cannot be followed.
     """
     kind = family_class(model_type(directory))
-    network = load_pretrained(AutoModelForImageTextToText, directory)
+    try:
+        network = load_pretrained(AutoModelForImageTextToText, directory)
+    except ModelImportError as error:
+        if "auto_map" not in read_json(directory / CONFIG_NAME):
+            raise
+        # Florence-2 as its authors published it, before transformers had it.
+        raise ModelImportError(
+            f"{error}; it came with code of its own, which is not run here: look for a conversion "
+            "to transformers' own classes"
+        ) from error
     family = kind(network, open_tokenizer(directory))
     settings = read_content(directory)
     spec = family.spec(settings)

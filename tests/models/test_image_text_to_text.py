@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from models.catalogue import load_captioner
 from models.families import ARCHITECTURES, FAMILIES, family_class
+from models.families.blip2 import Blip2
 from models.image_text_to_text import ImageTextToTextCaptioner
 from models.import_error import ModelImportError
 from models.interface import CaptionOptions, UnsupportedOptionError
@@ -244,6 +247,29 @@ def test_missing_weights_are_noticed(tmp_path: Path) -> None:
     save_file(weights, path, {"format": "pt"})
     with pytest.raises(ModelImportError, match=r"weights are missing, git\.visual_projection"):
         import_tiny(tmp_path / "git", tmp_path)
+
+
+def test_a_layout_of_remote_code_is_named(tmp_path: Path) -> None:
+    MAKERS["florence2"](tmp_path / "florence2")
+    path = tmp_path / "florence2" / "config.json"
+    config = json.loads(path.read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling_florence2.Florence2"}
+    path.write_text(json.dumps(config))
+    (tmp_path / "model").mkdir()
+    import_tiny(tmp_path / "florence2", tmp_path / "model")
+    weights = load_file(tmp_path / "florence2" / "model.safetensors")
+    renamed = {name.replace("model.vision_tower", "vision"): t for name, t in weights.items()}
+    save_file(renamed, tmp_path / "florence2" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelImportError, match="look for a conversion"):
+        import_tiny(tmp_path / "florence2", tmp_path / "model")
+
+
+def test_blip2_with_an_encoder_is_refused() -> None:
+    config = SimpleNamespace(
+        use_decoder_only_language_model=False, text_config=SimpleNamespace(model_type="t5")
+    )
+    with pytest.raises(BrokenModelError, match="BLIP-2 with t5 is not supported"):
+        Blip2(SimpleNamespace(config=config), None)
 
 
 def test_pickled_tensors_are_read_and_written_as_safetensors(tmp_path: Path) -> None:
