@@ -49,13 +49,17 @@ def match_paths(settings: Settings) -> dict[str, Any]:
         },
         "id": id_field(),
     }
+    form = body("multipart/form-data", [IMAGE_FIELD, TEXTS_FIELD], fields)
+    # The default, but Swagger UI joins the texts with commas unless it is told.
+    repeated = {TEXTS_FIELD: {"style": "form", "explode": True}}
+    form["content"]["multipart/form-data"]["encoding"] = repeated
     operation = {
         "operationId": "match",
         "tags": ["captions"],
         "summary": "Rank texts by how well they fit a picture",
         "description": "Scores every text by itself: the probability, 0 to 1, that it belongs to "
         "the picture. `rerank` of `POST /caption` orders captions the same way.",
-        "requestBody": body("multipart/form-data", [IMAGE_FIELD, TEXTS_FIELD], fields),
+        "requestBody": form,
         "responses": {"200": ok("MatchResponse"), **problems(*_PROBLEMS, *PICTURE_PROBLEMS)},
     }
     return {"/match": {"post": operation}}

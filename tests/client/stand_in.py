@@ -185,6 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/models":
             model = {"id": "compact", "object": "model", "created": 1, "owned_by": "captionbox"}
             more = {"version": "1.0.0", "method": "compact", "default": True, "parameters": 9000000}
+            more["kind"] = "captioner"
             self._json(200, {"object": "list", "data": [model | more]})
         elif self.path == "/readyz":
             self._json(200, {})

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 interface = pytest.importorskip("models.interface")
 problems = pytest.importorskip("serving.problems")
 schemas = pytest.importorskip("serving.schemas")
+match_schemas = pytest.importorskip("serving.match_schemas")
 serving_version = pytest.importorskip("serving.version")
 
 
@@ -50,6 +51,8 @@ def test_documented_limits_are_the_servers(name: str) -> None:
         (schemas.Timing, results.Timing),
         (schemas.ServedModel, results.ModelInfo),
         (schemas.ModelsResponse, results.ModelList),
+        (match_schemas.Match, results.Match),
+        (match_schemas.MatchResponse, results.MatchResult),
         (problems.ProblemDetails, Problem),
     ],
 )
@@ -62,6 +65,8 @@ def test_results_have_the_servers_fields(theirs: type[BaseModel], ours: type[Bas
 def test_the_servers_example_can_be_read() -> None:
     example = schemas.CaptionResponse.model_config["json_schema_extra"]["example"]
     assert results.CaptionResult.model_validate(example).text == "A dog runs on the grass."
+    example = match_schemas.MatchResponse.model_config["json_schema_extra"]["example"]
+    assert results.MatchResult.model_validate(example).best.text == "a dog on the grass"
 
 
 def test_versions_go_together() -> None:

@@ -36,7 +36,8 @@ def test_match_without_a_matcher(captionbox: Captionbox, stand_in: StandIn) -> N
 
 def test_models(captionbox: Captionbox) -> None:
     assert captionbox("models").stdout == (
-        b"name\tversion\tmethod\tparameters\tdefault\ncompact\t1.0.0\tcompact\t9,000,000\tyes\n"
+        b"name\tversion\tmethod\tkind\tparameters\tdefault\n"
+        b"compact\t1.0.0\tcompact\tcaptioner\t9,000,000\tyes\n"
     )
     told = json.loads(captionbox("models", "--json").stdout)
     assert told[0]["id"] == "compact"

@@ -89,7 +89,8 @@ def test_snippet_on_the_real_server(
     command_environment: dict[str, str],
     request: pytest.FixtureRequest,
 ) -> None:
-    server = request.getfixturevalue("server")
+    matching = any(call in text for call, route in NEEDS.items() if route == "/match")
+    server = request.getfixturevalue("matching_server" if matching else "server")
     for call, route in NEEDS.items():
         if call in text and not has_route(server.url, route):
             pytest.skip(f"the server has no {route} yet")

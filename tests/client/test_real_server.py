@@ -77,6 +77,51 @@ def test_models_and_version(sdk: Captionbox) -> None:
     assert sdk.server_version() == __version__
 
 
+def test_matching(
+    matching_server: Server, command_environment: dict[str, str], tmp_path: Path
+) -> None:
+    with Captionbox(matching_server.url) as client:
+        result = client.match(draw("red ring"), ["a dog", "a red ring", "a cat"])
+        assert sorted(one.text for one in result.matches) == ["a cat", "a dog", "a red ring"]
+        assert result.best.score == max(one.score for one in result.matches)
+        assert result.model is not None and result.model.name == "bridgetower"
+        assert result.image is not None and result.image.width == 96
+        with pytest.raises(UnprocessableContentError) as caught:
+            client.match(draw("red ring"), ["a dog", "x" * 2001])
+        assert [one.field for one in caught.value.errors] == ["texts"]
+        with pytest.raises(NotFoundError, match="No matcher 'compact'"):
+            client.match(draw("red ring"), ["a dog"], model="compact")
+        models = [(one.id, one.kind, one.default) for one in client.models()]
+        assert models == [("compact", "captioner", True), ("bridgetower", "matcher", False)]
+        best = client.caption(draw("red ring"), rerank=True, num_captions=3)
+        scores = [one.match_score or 0.0 for one in best.captions]
+        assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+        assert best.matcher is not None and best.matcher.method == "bridgetower"
+    (tmp_path / "a.png").write_bytes(encode(draw("red ring")))
+    done = subprocess.run(
+        ["captionbox", "match", "a.png", "a dog", "a red ring", "--base-url", matching_server.url],
+        cwd=tmp_path,
+        env=command_environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    header, *rows = done.stdout.splitlines()
+    assert header == "score\ttext"
+    told = {text: float(score) for score, text in (row.split("\t") for row in rows)}
+    expected = {one.text: one.score for one in result.matches if one.text != "a cat"}
+    assert told == pytest.approx(expected, abs=1e-4)
+
+
+def test_no_matcher(sdk: Captionbox) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        sdk.match(draw("red ring"), ["a dog"])
+    assert caught.value.type == "/problems/no-matcher"
+    with pytest.raises(UnprocessableContentError, match="matcher"):
+        sdk.caption(draw("red ring"), rerank=True)
+
+
 def test_addresses(server: Server, sdk: Captionbox) -> None:
     if not has_route(server.url, "/caption_url"):
         pytest.skip("the server has no /caption_url yet")

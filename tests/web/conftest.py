@@ -74,6 +74,12 @@ def open_page(browser: Any, server: Server) -> Iterator[Opener]:
     yield from opener(browser, server)
 
 
+@pytest.fixture
+def open_matching_page(browser: Any, matching_server: Server) -> Iterator[Opener]:
+    """Return a function that opens a page of a server with a matcher and watches it."""
+    yield from opener(browser, matching_server)
+
+
 def opener(browser: Any, server: Server) -> Iterator[Opener]:
     """Yield an `Opener`; afterwards, fail if a page that it opened misbehaved.
 

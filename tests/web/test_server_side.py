@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,33 +35,8 @@ def test_pictures_wait_for_a_server_that_is_starting(open_page: Opener, picture:
     expect(page.locator("#banner")).to_be_hidden()
 
 
-def test_matching_tab_where_the_server_matches(open_page: Opener, picture: Picture) -> None:
+def test_no_matching_tab_where_the_server_does_not_match(open_page: Opener) -> None:
     page = open_page()
     expect(page.get_by_role("tab")).to_have_count(0)
-    asked: list[Any] = []
-
-    def matches(route: Any) -> None:
-        document = route.fetch().json()
-        document["paths"]["/match"] = {"post": {}}
-        route.fulfill(json=document)
-
-    def match(route: Any) -> None:
-        asked.append(json.loads(route.request.headers["x-fields"]))
-        ranked = [{"text": "a ring", "score": 0.9}, {"text": "a dog", "score": 0.02}]
-        route.fulfill(json={"matches": ranked})
-
-    page.route("**/docs.json", matches)
-    page.route("**/match", match)
-    page.reload()
-    page.get_by_role("tab", name="Captions").press("ArrowRight")
-    expect(page.get_by_role("tab", name="Matching")).to_be_focused()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose a picture").click()
-    chooser.value.set_files(picture("red ring"))
-    expect(page.get_by_alt_text("The chosen picture")).to_be_visible()
-    page.get_by_label("Texts, one a line").fill("a dog\n\n a ring ")
-    page.get_by_role("button", name="Rank the texts").click()
-    ranking = page.get_by_role("list", name="Best first").locator("li")
-    expect(ranking).to_have_text(["a ring · 90 %", "a dog · 2 %"])
-    assert asked == [[["image", "picture"], ["texts", "a dog"], ["texts", "a ring"]]]
-    expect(page.locator(".card")).to_have_count(0)
+    page.get_by_role("button", name="More options").click()
+    expect(page.get_by_label("Have the captions checked")).to_have_count(0)

@@ -4,7 +4,7 @@ import { getJson } from "./api.js";
 
 /**
  * @returns {Promise<{urls: boolean, matching: boolean, models: Object[], limits: Object}>}
- *   `models`: the server's, the default first; `limits`: an option's schema by the option's name.
+ *   `models`: those that caption, the default first; `limits`: an option's schema by the option's name.
  */
 export async function discover() {
   const [list, document] = await Promise.all([getJson("v1/models"), getJson("docs.json")]);
@@ -12,7 +12,7 @@ export async function discover() {
   return {
     urls: fetchesUrls(paths),
     matching: "/match" in paths,
-    models: list.data,
+    models: list.data.filter(({ kind }) => kind !== "matcher"),
     limits: captionFields(paths),
   };
 }

@@ -13,13 +13,16 @@ export const percent = (confidence) => `${Math.round(confidence * 100)} %`;
 
 export const inWords = (confidence) => WORDS.find(([least]) => confidence >= least)[1];
 
-export function confidenceView(confidence) {
+/** How well a matcher found a caption to fit, if it was asked. */
+export const fit = ({ match_score: score }) => (score === undefined ? "" : ` · fits ${percent(score)}`);
+
+export function confidenceView(confidence, more = "") {
   const filled = el("i");
   filled.style.width = `${Math.round(confidence * 100)}%`;
   return el(
     "p",
     { class: "confidence" },
     el("span", { class: "bar", "aria-hidden": "true" }, filled),
-    el("span", {}, el("span", { class: "sr-only" }, "Confidence: "), `${inWords(confidence)} · ${percent(confidence)}`),
+    el("span", {}, el("span", { class: "sr-only" }, "Confidence: "), `${inWords(confidence)} · ${percent(confidence)}${more}`),
   );
 }

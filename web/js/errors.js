@@ -33,6 +33,7 @@ const ADVICE = {
   "unauthorized": "Try again and enter a key that this server accepts.",
   "forbidden": "Ask whoever runs this server.",
   "unknown-model": "Reload the page: the server's models have changed.",
+  "no-matcher": "Reload the page: the server no longer ranks texts.",
   "too-large": "Leave “Shrink large pictures” on under More, or use a smaller file.",
   "unsupported-image": "Save it as JPEG or PNG and add it again.",
   "broken-image": "Open it elsewhere to see whether it is whole, save it anew and add it again.",

@@ -40,7 +40,7 @@ export function csv(items) {
 
 export function jsonl(items) {
   const lines = rows(items).map((row) => {
-    const captions = row.captions.map(({ text, confidence, log_prob }) => ({ text, confidence, log_prob }));
+    const captions = row.captions.map(({ text, confidence, log_prob, match_score }) => ({ text, confidence, log_prob, match_score }));
     return `${JSON.stringify({ ...row, captions })}\n`;
   });
   return new Blob(lines, { type: "application/jsonl;charset=utf-8" });

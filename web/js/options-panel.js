@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import { STYLES } from "./request-options.js";
 
 const STORED = "captionbox.options";
-const DEFAULTS = { count: 3, models: [], style: "standard", temperature: 0.8, longest: null, prompt: "", original: false };
+const DEFAULTS = { count: 3, models: [], style: "standard", temperature: 0.8, longest: null, prompt: "", original: false, rerank: false };
 const LENGTHS = [["As the model likes", null], ["About 8 words", 10], ["About 12 words", 14], ["About 20 words", 24], ["About 40 words", 48]];
 
 const newSeed = () => Math.floor(Math.random() * 2 ** 31);
@@ -25,6 +25,7 @@ export class OptionsPanel {
   #seed = newSeed();
   #models = [];
   #limits = {};
+  #matching = false;
 
   /**
    * @param {HTMLFormElement} form
@@ -38,7 +39,8 @@ export class OptionsPanel {
 
   /** What is chosen now. */
   get choice() {
-    return { ...this.#choice, models: this.#chosenModels(), seed: this.#seed };
+    const rerank = this.#matching && this.#choice.rerank;
+    return { ...this.#choice, models: this.#chosenModels(), seed: this.#seed, rerank };
   }
 
   get limits() {
@@ -51,8 +53,9 @@ export class OptionsPanel {
   }
 
   /** Build the form for what the server offers. */
-  offer({ models, limits }) {
+  offer({ models, limits, matching }) {
     this.#models = models;
+    this.#matching = matching;
     this.#limits = limits;
     if (!(this.#choice.style in STYLES)) this.#choice.style = DEFAULTS.style;
     const { maximum: most = 10 } = limits.num_captions ?? {};
@@ -126,7 +129,7 @@ export class OptionsPanel {
       "div",
       { class: "more-options", id: "more-options", hidden: true },
       this.#styles(),
-      el("div", {}, this.#longest(), this.#prompt(), this.#shrink()),
+      el("div", {}, this.#longest(), this.#prompt(), this.#rerank(), this.#shrink()),
     );
   }
 
@@ -175,6 +178,16 @@ export class OptionsPanel {
       on: { change: () => this.#set({ prompt: input.value.trim() }) },
     });
     return el("label", { class: "field" }, el("span", {}, "Begin with, or answer"), input);
+  }
+
+  #rerank() {
+    if (!this.#matching) return null;
+    const box = el("input", {
+      type: "checkbox", checked: this.#choice.rerank,
+      on: { change: () => this.#set({ rerank: box.checked }) },
+    });
+    const what = "A second model, which only compares, picks the captions that fit the picture best; slower.";
+    return el("label", { class: "choice" }, box, el("span", {}, "Have the captions checked against the picture", el("small", {}, what)));
   }
 
   #shrink() {

@@ -17,7 +17,9 @@ export function requestFields(choice, limits = {}) {
   const fields = { num_captions: choice.count };
   const most = limits.num_beams?.maximum ?? MOST_BEAMS;
   // With more captions than the widest search has beams, the server chooses.
-  if (choice.style === "quick" && choice.count <= most) fields.num_beams = choice.count;
+  // The matcher chooses: it needs at least two.
+  const fewest = choice.rerank ? Math.max(2, choice.count) : choice.count;
+  if (choice.style === "quick" && choice.count <= most) fields.num_beams = fewest;
   if (choice.style === "thorough" && choice.count <= most) fields.num_beams = most;
   if (choice.style === "varied") {
     fields.temperature = choice.temperature;
@@ -27,5 +29,6 @@ export function requestFields(choice, limits = {}) {
   }
   if (choice.longest) fields.max_length = choice.longest;
   if (choice.prompt) fields.prompt = choice.prompt;
+  if (choice.rerank) fields.rerank = true;
   return fields;
 }

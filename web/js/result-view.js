@@ -3,7 +3,7 @@
 import { announce } from "./announce.js";
 import { captionText, explore } from "./caption-text.js";
 import { copy, FORMS } from "./clipboard.js";
-import { confidenceView, percent } from "./confidence.js";
+import { confidenceView, fit, percent } from "./confidence.js";
 import { el } from "./dom.js";
 import { editor } from "./editor.js";
 import { advice } from "./errors.js";
@@ -83,7 +83,7 @@ function edit(result, { changed }) {
 function captions(item, result, context) {
   return [
     captionText(item, result, context.look),
-    result.edited === null ? confidenceView(result.confidence) : editedNote(result, context),
+    result.edited === null ? confidenceView(result.confidence, fit(result.captions[result.chosen])) : editedNote(result, context),
     alternatives(result, context),
     actions(item, result, context),
   ];
@@ -113,7 +113,7 @@ function alternatives(result, { look, changed }) {
     announce(`Caption: ${result.text}`);
     changed(`${result.model} alternatives`);
   };
-  const list = others.map(({ text, confidence, index }) =>
+  const list = others.map(({ text, confidence, index, ...caption }) =>
     el(
       "li",
       {},
@@ -122,7 +122,7 @@ function alternatives(result, { look, changed }) {
         { type: "button", on: { click: () => choose(index) } },
         el("span", { class: "sr-only" }, "Use instead: "),
         text,
-        el("span", {}, percent(confidence)),
+        el("span", {}, `${percent(confidence)}${fit(caption)}`),
       ),
     ),
   );

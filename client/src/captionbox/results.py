@@ -33,12 +33,15 @@ class Caption(_Answer):
             one model, not between models, and not the chance that the caption is right.
         log_prob: sum of the tokens' natural-log probabilities; at most 0.
         words: where the model looked, if `attention` was asked for.
+        match_score: how well the matcher found it to fit the picture, 0..1, if `rerank` was asked
+            for; the captions are then ordered by it.
     """
 
     text: str
     confidence: float
     log_prob: float
     words: list[WordAttention] | None = None
+    match_score: float | None = None
 
 
 class ModelUsed(_Answer):
@@ -74,6 +77,7 @@ class CaptionResult(_Answer):
         image: what the picture is.
         id: the `id` you gave, otherwise the request's.
         timing_ms: where the time went, in milliseconds.
+        matcher: which model ordered them, if `rerank` was asked for.
     """
 
     captions: list[Caption] = Field(min_length=1)
@@ -81,6 +85,7 @@ class CaptionResult(_Answer):
     image: ImageInfo
     id: str
     timing_ms: Timing
+    matcher: ModelUsed | None = None
 
     @property
     def text(self) -> str:
@@ -98,7 +103,8 @@ class Match(_Answer):
 
     Attributes:
         text: as it was given.
-        score: 0..1, higher fits better; comparable between texts for one picture.
+        score: the model's probability, 0..1, that the text belongs to the picture; comparable
+            between texts for one picture, whose scores need not sum to 1.
     """
 
     text: str
@@ -111,10 +117,16 @@ class MatchResult(_Answer):
     Attributes:
         matches: every text that was given, best first, at least one.
         model: which model judged.
+        image: what the picture is.
+        id: the request's.
+        timing_ms: where the time went, in milliseconds.
     """
 
     matches: list[Match] = Field(min_length=1)
     model: ModelUsed | None = None
+    image: ImageInfo | None = None
+    id: str | None = None
+    timing_ms: Timing | None = None
 
     @property
     def best(self) -> Match:
@@ -128,7 +140,8 @@ class ModelInfo(_Answer):
     Attributes:
         id: the name to give as `model`.
         version: version in the server's model store.
-        method: kind of captioner.
+        method: how it works.
+        kind: `captioner`, or `matcher` for one that ranks texts and writes no captions.
         default: whether it answers requests that name no model.
         parameters: number of weights.
         options: the options it honours.
@@ -138,6 +151,7 @@ class ModelInfo(_Answer):
     id: str
     version: str | None = None
     method: str | None = None
+    kind: str | None = None
     default: bool | None = None
     parameters: int | None = None
     options: list[str] | None = None

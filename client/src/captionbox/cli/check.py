@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from captionbox.cli import arguments as given
 from captionbox.cli.endings import plain_endings
 from captionbox.cli.exits import ExitCode
+
+if TYPE_CHECKING:
+    from captionbox.results import ModelInfo
 
 
 def check(
@@ -28,7 +33,13 @@ def check(
                 version = None  # a server that captions is a good one, even if it does not tell
         typer.echo(f"server   {client.base_url}")
         typer.echo(f"version  {version or 'not told'} (this client: {__version__})")
-        names = [model.id + (" (default)" if model.default else "") for model in models]
+        names = [model.id + _remark(model) for model in models]
         typer.echo(f"models   {', '.join(names) or 'none'}")
     if mismatch(version):  # said already
         raise typer.Exit(ExitCode.REFUSED)
+
+
+def _remark(model: ModelInfo) -> str:
+    if model.kind == "matcher":
+        return " (matcher)"
+    return " (default)" if model.default else ""

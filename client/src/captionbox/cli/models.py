@@ -27,12 +27,13 @@ def models(
             typer.echo(json.dumps([model.model_dump(mode="json") for model in found], indent=2))
             return
         show(
-            ["name", "version", "method", "parameters", "default"],
+            ["name", "version", "method", "kind", "parameters", "default"],
             [
                 [
                     model.id,
                     model.version or "",
                     model.method or "",
+                    model.kind or "",
                     "" if model.parameters is None else f"{model.parameters:,}",
                     "yes" if model.default else "",
                 ]
