@@ -48,18 +48,18 @@ class ServiceRate:
         self._busy, self._since = 0, clock()
         self._seconds, self._answered = 0.0, 0.0
 
-    def started(self) -> None:
-        """Note that the engine was given a picture."""
+    def started(self, weight: int = 1) -> None:
+        """Note that the engine was given a picture, or something as much work as `weight`."""
         self._pass_time()
-        self._busy += 1
+        self._busy += weight
 
-    def ended(self, answered: bool) -> None:
-        """Note that it gave one back; `answered` says whether with captions."""
+    def ended(self, answered: bool, weight: int = 1) -> None:
+        """Note that it gave it back; `answered` says whether with captions."""
         was_full = self._busy >= self._full
         self._pass_time()
-        self._busy -= 1
+        self._busy -= weight
         if was_full and answered:
-            self._answered += 1
+            self._answered += weight
         if self._seconds > _MEMORY_SECONDS:
             self._seconds /= 2
             self._answered /= 2
@@ -82,6 +82,7 @@ class _Waiter:
     """A picture in the line."""
 
     exchange: Exchange
+    weight: int
     turn: asyncio.Future[None] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -96,7 +97,7 @@ class Admission:
 
     Args:
         limit: most pictures in progress, from the first byte of a request to its answer.
-        in_engine: most pictures that the engine is given at a time.
+        in_engine: most pictures, and texts to match with them, that the engine is given at a time.
         full: pictures that fill a batch of every engine process.
         patience_s: longest time from when a request has been read to its turn.
     """
@@ -172,30 +173,36 @@ class Admission:
     # --- turns: which pictures the engine is given ------------------------------------------------
 
     @asynccontextmanager
-    async def turn(self, exchange: Exchange) -> AsyncIterator[None]:
+    async def turn(self, exchange: Exchange, weight: int = 1) -> AsyncIterator[None]:
         """Wait in line, first come, first served; hold a place in the engine inside.
+
+        Args:
+            exchange: the request.
+            weight: what the engine is given, in pictures, or in texts to match with one picture.
 
         Raises:
             Problem: 503 it took too long, or the line was dismissed.
             ClientDisconnect: the client has gone meanwhile.
         """
         exchange.require_client()
-        if self._line or self._busy >= self._in_engine:
-            await self._wait(exchange)
+        # What is more than the engine is ever given at a time goes in alone.
+        weight = min(weight, self._in_engine)
+        if self._line or not self._fits(weight):
+            await self._wait(exchange, weight)
         else:
-            self._take()
+            self._take(weight)
         answered = False
         try:
             yield
             answered = True
         finally:
-            self._busy -= 1
-            self._rate.ended(answered)
+            self._busy -= weight
+            self._rate.ended(answered, weight)
             self._call_next()
             self._show()
 
-    async def _wait(self, exchange: Exchange) -> None:
-        waiter = _Waiter(exchange)
+    async def _wait(self, exchange: Exchange, weight: int) -> None:
+        waiter = _Waiter(exchange, weight)
         self._line.append(waiter)
         exchange.on_leaving(waiter.client_left)
         self._show()
@@ -206,10 +213,11 @@ class Admission:
         except BaseException as error:
             if waiter in self._line:
                 self._line.remove(waiter)
+                self._call_next()  # what stood behind it may be small enough
             elif waiter.turn.done() and not waiter.turn.cancelled() and not waiter.turn.exception():
                 # Its turn had come just then.
-                self._busy -= 1
-                self._rate.ended(answered=False)
+                self._busy -= weight
+                self._rate.ended(answered=False, weight=weight)
                 self._call_next()
             if isinstance(error, TimeoutError):
                 raise Problem("overloaded", headers=self._advice()) from None
@@ -218,15 +226,18 @@ class Admission:
             exchange.forget(waiter.client_left)
             self._show()
 
-    def _take(self) -> None:
-        self._busy += 1
-        self._rate.started()
+    def _fits(self, weight: int) -> bool:
+        return self._busy + weight <= self._in_engine
+
+    def _take(self, weight: int) -> None:
+        self._busy += weight
+        self._rate.started(weight)
 
     def _call_next(self) -> None:
-        while self._line and self._busy < self._in_engine:
+        while self._line and self._fits(self._line[0].weight):
             waiter = self._line.popleft()
             if not waiter.turn.done():
-                self._take()
+                self._take(waiter.weight)
                 waiter.turn.set_result(None)
 
     def dismiss(self, problem: Callable[[], Problem]) -> None:

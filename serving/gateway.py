@@ -179,7 +179,7 @@ class Gateway:
         started = time.monotonic()
         pixels, info = await self._decode(image, matcher, exchange)
         decoded = time.monotonic()
-        async with self.admission.turn(exchange):
+        async with self.admission.turn(exchange, len(texts)):
             answers = await self._engine.match(matching.pairs(pixels, texts))
         timing = _timing(started, decoded, time.monotonic(), matching.inference_ms(answers))
         return info, answers, timing

@@ -52,9 +52,9 @@ class Engine:
         self.most = self.inside = 0
         self.gate = asyncio.Event()
 
-    async def caption(self, name: str, exchange: Exchange) -> str:
+    async def caption(self, name: str, exchange: Exchange, weight: int = 1) -> str:
         self.admission.next_image(exchange)
-        async with self.admission.turn(exchange):
+        async with self.admission.turn(exchange, weight):
             self.came.append(name)
             self.inside += 1
             self.most = max(self.most, self.inside)
@@ -64,9 +64,9 @@ class Engine:
                 self.inside -= 1
         return name
 
-    async def request(self, name: str) -> str:
+    async def request(self, name: str, weight: int = 1) -> str:
         with asking(self.admission) as exchange:
-            return await self.caption(name, exchange)
+            return await self.caption(name, exchange, weight)
 
 
 async def settle() -> None:
@@ -319,6 +319,27 @@ def test_who_left_before_the_line_does_not_enter_it() -> None:
     run(body)
 
 
+def test_many_texts_take_many_turns_and_are_not_overtaken() -> None:
+    async def body() -> None:
+        engine = Engine(make(in_engine=4))
+        tasks = []
+        for name, weight in (("one", 1), ("three", 3), ("four", 4), ("small", 1), ("vast", 99)):
+            tasks.append(asyncio.create_task(engine.request(name, weight)))
+            await settle()
+        assert engine.came == ["one", "three"]
+        # Who leaves the line makes room for those who stood behind.
+        tasks[2].cancel()
+        tasks[0].cancel()
+        await settle()
+        assert engine.came == ["one", "three", "small"]
+        engine.gate.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert engine.came == ["one", "three", "small", "vast"]
+        assert engine.admission._busy == 0
+
+    run(body)
+
+
 def test_the_line_is_dismissed_when_the_engine_is_lost() -> None:
     async def body() -> None:
         engine = Engine(make(in_engine=1))
@@ -354,15 +375,17 @@ def test_nothing_is_lost_whatever_happens(seed: int) -> None:
                 await exchange.listen(client.receive)()
                 exchange.watch()
                 admission.next_image(exchange)
-                async with admission.turn(exchange):
-                    inside += 1
+                weight = chance.choice((1, 1, 2, 7))
+                async with admission.turn(exchange, weight):
+                    weight = min(weight, 3)
+                    inside += weight
                     most = max(most, inside)
                     try:
                         await asyncio.sleep(chance.random() / 200)
                         if chance.random() < 0.1:
                             raise RuntimeError
                     finally:
-                        inside -= 1
+                        inside -= weight
 
         tasks = []
         for _ in range(300):

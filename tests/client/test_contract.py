@@ -85,6 +85,10 @@ FAULTS = {
     "engine-unavailable": Fault.SERVER_ILL,
     "not-ready": Fault.SERVER_ILL,
     "timeout": Fault.SERVER_ILL,
+    "url-refused": Fault.IMAGE,
+    "url-answer": Fault.IMAGE,
+    "url-unreachable": Fault.SERVER_ILL,
+    "url-timeout": Fault.SERVER_ILL,
 }
 """Whose fault each kind of problem is; all others are the request's."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tests.web.browsing import await_captions, choose, expect, problem
 from tests.web.conftest import Opener
