@@ -40,12 +40,13 @@ serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=… for
 # --- check ------------------------------------------------------------------------------------------
 
 browser: ## Chromium for the browser tests, from Debian's packages where it is absent
-	@command -v chromium >/dev/null || { \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    echo "==> installing Chromium for the browser tests"; \
 	    apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
 	  else false; fi; } \
-	  || echo "==> no Chromium here: the browser tests will be skipped (apt-get install chromium)"
+	  || echo "==> no Chromium here: the browser tests will be skipped" \
+	  "(as root: make browser; otherwise: sudo apt-get install chromium)"
 
 test: $(VENV)/.dev browser ## all tests
 	$(BIN)/python -m pytest -m "not slow and not load"

@@ -29,6 +29,12 @@ Every answer has an `X-Request-ID`; send one to have it used. 429 and 503 say in
 to try again.
 """
 
+_METRICS_EXAMPLE = """\
+# HELP captionbox_images_captioned_total Pictures captioned
+# TYPE captionbox_images_captioned_total counter
+captionbox_images_captioned_total{model="compact"} 17.0
+"""
+
 
 def document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
@@ -97,8 +103,8 @@ def _name_parameter(settings: Settings) -> dict[str, Any]:
 
 
 def _probes() -> dict[str, Any]:
-    text = {"description": "Yes", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    metrics = {**text, "description": "Metrics in Prometheus' text format"}
+    text = _text("Yes", "\n")
+    metrics = _text("Metrics in Prometheus' text format", _METRICS_EXAMPLE)
     ready = _get("operation", "readyz", "Can it caption pictures?", text)
     ready["responses"] |= problems("not-ready")
     return {
@@ -107,6 +113,11 @@ def _probes() -> dict[str, Any]:
         "/readyz": {"get": ready},
         "/metrics": {"get": _get("operation", "metrics", "Metrics", metrics)},
     }
+
+
+def _text(description: str, example: str) -> dict[str, Any]:
+    content = {"schema": {"type": "string"}, "example": example}
+    return {"description": description, "content": {"text/plain": content}}
 
 
 def _get(tag: str, operation_id: str, summary: str, answer: dict[str, Any]) -> dict[str, Any]:

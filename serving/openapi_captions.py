@@ -15,6 +15,7 @@ from serving.openapi_parts import (
     picture_field,
     problems,
 )
+from serving.schemas import CAPTION_EXAMPLE, RERANK_EXAMPLE
 from serving.settings import Settings
 
 _URL_PROBLEMS = ("urls-not-allowed", "url-refused", "url-answer", "url-unreachable", "url-timeout")
@@ -46,7 +47,7 @@ def _caption(settings: Settings) -> dict[str, Any]:
         "description": f"{_OPTIONS} {_QUERY}",
         "requestBody": body("multipart/form-data", [IMAGE_FIELD], fields),
         "responses": {
-            "200": ok("CaptionResponse"),
+            "200": _captions(settings),
             **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS),
         },
     }
@@ -80,7 +81,7 @@ def _caption_url(settings: Settings) -> dict[str, Any]:
         "description": f"{fetching} {_OPTIONS}",
         "requestBody": body("application/json", ["url"], {"url": url, **options}),
         "responses": {
-            "200": ok("CaptionResponse"),
+            "200": _captions(settings),
             **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *_URL_PROBLEMS),
         },
     }
@@ -106,6 +107,16 @@ def _caption_batch(settings: Settings) -> dict[str, Any]:
         ),
         "responses": {"200": ok("BatchResponse"), **problems(*REQUEST_PROBLEMS)},
     }
+
+
+def _captions(settings: Settings) -> dict[str, Any]:
+    answer = ok("CaptionResponse")
+    if settings.matcher:
+        answer["content"]["application/json"]["examples"] = {
+            "captions": {"summary": "Captions", "value": CAPTION_EXAMPLE},
+            "rerank": {"summary": "Captions in the matcher's order", "value": RERANK_EXAMPLE},
+        }
+    return answer
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from models.catalogue import Kind
 from models.interface import Caption, CaptionOptions, OptionName
@@ -45,22 +46,39 @@ class Timing(BaseModel):
     ] = None
 
 
+CAPTION_EXAMPLE: JsonDict = {
+    "captions": [{"text": "A dog runs on the grass.", "confidence": 0.52, "log_prob": -4.6}],
+    "model": {"name": "compact", "version": "1.0.0", "method": "compact"},
+    "image": {"width": 1024, "height": 768, "format": "JPEG"},
+    "id": "holiday-17",
+    "timing_ms": {"decode": 9.1, "queue": 4.2, "inference": 61.0},
+}
+
+RERANK_EXAMPLE: JsonDict = {
+    **CAPTION_EXAMPLE,
+    "captions": [
+        {
+            "text": "A brown dog runs on the grass.",
+            "confidence": 0.44,
+            "log_prob": -6.5,
+            "match_score": 0.97,
+        },
+        {
+            "text": "A dog runs on the grass.",
+            "confidence": 0.52,
+            "log_prob": -4.6,
+            "match_score": 0.91,
+        },
+    ],
+    "matcher": {"name": "bridgetower", "version": "1.0.0", "method": "bridgetower"},
+    "timing_ms": {"decode": 21.5, "queue": 7.3, "inference": 1541.0},
+}
+
+
 class CaptionResponse(BaseModel):
     """Captions of one picture."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "captions": [
-                    {"text": "A dog runs on the grass.", "confidence": 0.52, "log_prob": -4.6}
-                ],
-                "model": {"name": "compact", "version": "1.0.0", "method": "compact"},
-                "image": {"width": 1024, "height": 768, "format": "JPEG"},
-                "id": "holiday-17",
-                "timing_ms": {"decode": 9.1, "queue": 4.2, "inference": 61.0},
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": CAPTION_EXAMPLE})
 
     captions: Annotated[
         list[Caption],
@@ -91,6 +109,26 @@ class BatchFailure(BaseModel):
 
 class BatchResponse(BaseModel):
     """Captions of several pictures."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "results": [
+                    CAPTION_EXAMPLE,
+                    {
+                        "error": {
+                            "type": "/problems/broken-image",
+                            "title": "Broken image",
+                            "status": 422,
+                            "detail": "The picture is truncated: its data ends early.",
+                            "instance": "/caption_batch",
+                            "request_id": "5f0c7b2e9d0a4d0c8f6f0e7c9b1a2d3e",
+                        }
+                    },
+                ]
+            }
+        }
+    )
 
     results: Annotated[
         list[CaptionResponse | BatchFailure],
@@ -128,8 +166,29 @@ class InputSize(BaseModel):
     ]
 
 
+_SERVED_MODEL_EXAMPLE: JsonDict = {
+    "id": "compact",
+    "object": "model",
+    "created": 1763856000,
+    "owned_by": "captionbox",
+    "version": "1.0.0",
+    "method": "compact",
+    "kind": "captioner",
+    "default": True,
+    "parameters": 11127948,
+    "options": ["num_captions", "num_beams", "max_length", "temperature", "seed", "attention"],
+    "input": {"height": 224, "width": 224, "fit": "squash"},
+    "data": ["flickr8k/train"],
+    "metrics": {"flickr8k/val": {"cider": 0.587}},
+    "licence": "Apache-2.0",
+    "source": "python -m training.train --config compact",
+}
+
+
 class ServedModel(BaseModel):
     """A served model: the fields of OpenAI's model object, and ours."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _SERVED_MODEL_EXAMPLE})
 
     id: Annotated[str, Field(description="Name to ask for it by.", examples=["compact"])]
     object: Literal["model"] = "model"
@@ -163,6 +222,10 @@ class ServedModel(BaseModel):
 
 class ModelsResponse(BaseModel):
     """Served models, the default first, in OpenAI's list format."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"object": "list", "data": [_SERVED_MODEL_EXAMPLE]}}
+    )
 
     object: Literal["list"] = "list"
     data: list[ServedModel]

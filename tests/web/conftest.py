@@ -50,7 +50,7 @@ Opener = Callable[..., Any]
 def chromium() -> Iterator[Callable[[list[str]], Any]]:
     """Return a function that starts Chromium, with more flags than the usual ones."""
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
+        pytest.skip("Chromium is not installed: `make browser` gets it from Debian's packages")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with api.sync_playwright() as playwright:
 
