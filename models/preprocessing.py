@@ -6,11 +6,12 @@ its images through the same ones: what a model sees when it serves is what it sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
 
 Pixels = NDArray[np.uint8]
@@ -25,6 +26,31 @@ _RESAMPLE = {
 Fit = Literal["squash", "crop", "pad", "multiple"]
 """How pictures fit the input size; see `PreprocessSpec`."""
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What an EXIF orientation asks for."""
+
+_SWAPPING = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
+"""Turns that swap width and height."""
+
+_REDUCING_GAP = 3.0
+
+# A tile's copies while it is converted: 20 bytes a pixel and more.
+_TILE_PIXELS = 1024 * 1024
+_TILE_COLUMNS = 4096
+
 _Triple = tuple[float, float, float]
 
 
@@ -36,7 +62,7 @@ class PreprocessSpec(BaseModel):
         width: input width in pixels.
         fit: `"squash"` resizes to `height` x `width` whatever the aspect ratio; `"crop"` resizes
             the shorter side and cuts the centre; `"pad"` resizes the longer side and pads with
-            black; `"multiple"` resizes to multiples of `size_divisor`, see `_resize_to_multiples`,
+            black; `"multiple"` resizes to multiples of `size_divisor`, see `_multiples`,
             and takes the centre, with black around it where the picture is smaller.
         resample: interpolation (PIL's antialiased filters).
         mean: per channel, subtracted after scaling pixels to 0..1.
@@ -57,6 +83,17 @@ class PreprocessSpec(BaseModel):
     size_divisor: Annotated[int, Field(ge=1, le=256)] = 32
 
 
+def draft(image: Image.Image, spec: PreprocessSpec) -> None:
+    """Have a large JPEG decoded at a half, quarter or eighth of its size, where that loses nothing.
+
+    At least twice the spec's size is left on both sides, so the resize still has enough to filter.
+    Does nothing to other formats, and nothing the second time.
+    """
+    side = 2 * max(spec.width, spec.height)
+    if image.format in ("JPEG", "MPO") and min(image.size) >= 2 * side:
+        image.draft(None, (side, side))
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an upright 8-bit RGB copy of any picture PIL can read.
 
@@ -67,61 +104,104 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises:
         OSError, SyntaxError, ValueError: PIL cannot decode the pixels (truncated or broken file).
     """
-    if getattr(image, "is_animated", False):
-        image.seek(0)
-    image.load()
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _scale_to_8_bit(image)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    method = _load(image)
+    upright = _turned(_flattened(image), method)
+    return image.copy() if upright is image else upright
 
 
-def _scale_to_8_bit(image: Image.Image) -> Image.Image:
-    """Map a 16-bit, 32-bit or float grey picture to `L`; `convert("L")` alone would clip."""
-    values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    if image.mode == "F" and values.size and values.max() <= 1.0 and values.min() >= 0.0:
-        values = values * 255.0
-    elif image.mode.startswith("I;16") or (values.size and 255 < values.max() <= 65535):
-        values = values / 257.0
-    elif values.size and values.max() > 65535:
-        values = values * (255.0 / values.max())
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+def to_size(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
+    """Return a picture as `to_rgb` and `resize` would, in far less memory where it is large.
+
+    A large picture is converted tile by tile, and each tile is reduced by a whole number on the
+    way, as PIL's `reducing_gap` does: three times the final size is left for the resize.
+
+    Raises:
+        OSError, SyntaxError, ValueError: PIL cannot decode the pixels.
+    """
+    draft(image, spec)
+    method = _load(image)
+    width, height = size = image.size
+    if width * height <= _TILE_PIXELS:
+        return resize(_turned(_flattened(image), method), spec)
+    if method in _SWAPPING:
+        size = (height, width)
+    across, down = (
+        max(1, int(has / gets / _REDUCING_GAP))
+        for has, gets in zip(size, _whole_size(size, spec), strict=True)
+    )
+    factors = (down, across) if method in _SWAPPING else (across, down)
+    reduced = _turned(_flattened(image, factors), method)
+    # The last column and row may stand for less than a whole block. After a turn they may be the
+    # first ones: then the share of a block is let go.
+    box = (0.0, 0.0, width / factors[0], height / factors[1]) if method is None else None
+    return _fit(reduced, spec, size, box)
 
 
 def resize(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
-    """Return the RGB `image` at the spec's size."""
-    resample = _RESAMPLE[spec.resample]
-    size = (spec.width, spec.height)
-    if spec.fit == "squash":
-        return image if image.size == size else image.resize(size, resample, reducing_gap=3.0)
+    """Return the RGB `image` at the spec's size; the image itself where it has that already."""
+    return _fit(image, spec, image.size)
+
+
+def _fit(
+    image: Image.Image,
+    spec: PreprocessSpec,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """Bring an RGB picture to the spec's size.
+
+    Args:
+        image: the picture, maybe reduced.
+        spec: what is wanted.
+        size: what the picture's was before it was reduced.
+        box: where in `image` the picture lies; all over it by default.
+    """
+    resample, target = _RESAMPLE[spec.resample], (spec.width, spec.height)
     if spec.fit == "crop":
-        return ImageOps.fit(image, size, resample)
+        return ImageOps.fit(image, target, resample)
+    if spec.fit == "squash":
+        if image.size == target:
+            return image
+        return image.resize(target, resample, box, _REDUCING_GAP)
+    width, height = (round(side) for side in _whole_size(size, spec))
+    whole = image if image.size == (width, height) else image.resize((width, height), resample, box)
     if spec.fit == "multiple":
-        return _centre(_resize_to_multiples(image, spec), size)
-    return ImageOps.pad(image, size, resample, color="black")
+        return _centre(whole, target)
+    out = Image.new("RGB", target, "black")
+    out.paste(whole, (round((target[0] - width) / 2), round((target[1] - height) / 2)))
+    return out
 
 
-def _resize_to_multiples(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
-    """Resize as ViLT and BridgeTower do (transformers, `get_resize_output_image_size`).
+def _whole_size(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, float]:
+    """Return what a whole picture of `size` is brought to, before anything is cut off or added."""
+    target = (spec.width, spec.height)
+    if spec.fit == "squash":
+        return target
+    if spec.fit == "multiple":
+        return _multiples(size, spec)
+    width, height = size
+    if (width / height > target[0] / target[1]) == (spec.fit == "pad"):
+        return target[0], max(1, height / width * target[0])
+    return max(1, width / height * target[1]), target[1]
 
-    The shorter side becomes `shortest_edge`; less where the longer one would exceed 1333/800 of
-    that. Both are then rounded down to multiples of `size_divisor`, at least one of them.
+
+def _multiples(size: tuple[int, int], spec: PreprocessSpec) -> tuple[int, int]:
+    """Return the size that ViLT and BridgeTower resize to.
+
+    As in transformers' `get_resize_output_image_size`: the shorter side becomes `shortest_edge`;
+    less where the longer one would exceed 1333/800 of that. Both are then rounded down to multiples
+    of `size_divisor`, at least one of them.
     """
     longest = int(1333 / 800 * spec.shortest_edge)
-    scale = spec.shortest_edge / min(image.size)
+    scale = spec.shortest_edge / min(size)
     # In the order of transformers' operations: another rounds differently.
-    sides = [spec.shortest_edge if side == min(image.size) else scale * side for side in image.size]
+    sides = [spec.shortest_edge if side == min(size) else scale * side for side in size]
     if max(sides) > longest:
         scale = longest / max(sides)
         sides = [scale * side for side in sides]
     divisor = spec.size_divisor
     width, height = (max(divisor, int(side + 0.5) // divisor * divisor) for side in sides)
-    return image.resize((width, height), _RESAMPLE[spec.resample])
+    return width, height
 
 
 def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -137,8 +217,88 @@ def to_pixels(image: Image.Image, spec: PreprocessSpec) -> Pixels:
     Raises:
         OSError, SyntaxError, ValueError: PIL cannot decode the pixels.
     """
-    array = np.asarray(resize(to_rgb(image), spec), dtype=np.uint8)  # [H, W, 3]
+    array = np.asarray(to_size(image, spec), dtype=np.uint8)  # [H, W, 3]
     return np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _load(image: Image.Image) -> Image.Transpose | None:
+    """Decode the first frame; return how it has to be turned."""
+    if image.tell() != 0:
+        image.seek(0)
+    image.load()
+    return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _turned(image: Image.Image, method: Image.Transpose | None) -> Image.Image:
+    return image if method is None else image.transpose(method)
+
+
+def _flattened(image: Image.Image, factors: tuple[int, int] = (1, 1)) -> Image.Image:
+    """Return a decoded picture as 8-bit RGB; one of several tiles is reduced by whole numbers."""
+    scale = _grey_scale(image) if image.mode in ("I", "F") else None
+    if image.width * image.height <= _TILE_PIXELS:
+        return _convert(image, scale)
+    across, down = factors
+    out = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
+    for left, top, tile in _tiles(image, factors):
+        rgb = _convert(tile, scale)
+        out.paste(rgb if factors == (1, 1) else rgb.reduce(factors), (left // across, top // down))
+    return out
+
+
+def _tiles(
+    image: Image.Image, factors: tuple[int, int] = (1, 1)
+) -> Iterator[tuple[int, int, Image.Image]]:
+    """Yield `(left, top, tile)` over a picture, each but the last a multiple of the factors."""
+    width, height = image.size
+    if width * height <= _TILE_PIXELS:
+        yield 0, 0, image
+        return
+    across, down = factors
+    columns = max(1, min(width, _TILE_COLUMNS) // across) * across
+    rows = max(1, _TILE_PIXELS // columns // down) * down
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            box = (left, top, min(left + columns, width), min(top + rows, height))
+            yield left, top, image.crop(box)
+
+
+def _convert(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
+    """Return a decoded picture, or a tile of one, as 8-bit RGB; `scale` as of `_grey_scale`.
+
+    `convert("L")` alone would clip the values of 16-bit, 32-bit and float pictures.
+    """
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    elif scale is not None:
+        values = _finite(image) * scale[0] / scale[1]
+        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _grey_scale(image: Image.Image) -> tuple[float, float]:
+    """Return `(factor, divisor)` that bring a 32-bit or float grey picture's values to 0..255.
+
+    What range the values are meant in is told by the largest and the smallest.
+    """
+    extremes = []
+    for _, _, tile in _tiles(image):
+        values = _finite(tile)
+        extremes.append((float(values.min()), float(values.max())))
+    lowest, highest = min(low for low, _ in extremes), max(high for _, high in extremes)
+    if image.mode == "F" and lowest >= 0.0 and highest <= 1.0:
+        return 255.0, 1.0
+    if 255 < highest <= 65535:
+        return 1.0, 257.0
+    return (255.0 / highest, 1.0) if highest > 65535 else (1.0, 1.0)
+
+
+def _finite(image: Image.Image) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
 
 
 def normalisation(spec: PreprocessSpec) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import cast
@@ -19,12 +18,13 @@ from serving import exchange as exchanges
 from serving import matching, metrics
 from serving.admission import Admission
 from serving.cores import available_cores
+from serving.decoder import Decoder
 from serving.engine_client import EngineClient
 from serving.engine_messages import EngineAnswer, EngineRequest, pack
 from serving.exchange import Exchange
 from serving.fetch import Fetcher
 from serving.forms import BatchForm, CaptionForm
-from serving.images import ImageInfo, decode
+from serving.images import ImageInfo
 from serving.match_form import MatchForm
 from serving.match_messages import MatchAnswer
 from serving.match_schemas import MatchResponse
@@ -64,7 +64,7 @@ class Gateway:
         self._engine = engine
         self.admission = Admission.from_settings(settings)
         engine.on_loss = lambda: self.admission.dismiss(lambda: Problem("engine-unavailable"))
-        self._decoders = ThreadPoolExecutor(available_cores(), thread_name_prefix="decode")
+        self._decoder = Decoder(settings.max_pixels, available_cores())
 
     async def caption(self, form: CaptionForm, request_id: str) -> CaptionResponse:
         """Caption one picture.
@@ -192,7 +192,7 @@ class Gateway:
         """Let go of threads and tasks."""
         await self._engine.close()
         await self.fetcher.close()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoder.close()
 
     @contextmanager
     def _place(self, model: StoredModel, again: bool = False) -> Iterator[Exchange]:
@@ -220,16 +220,11 @@ class Gateway:
         self, data: bytes, model: StoredModel, exchange: Exchange
     ) -> tuple[Pixels, ImageInfo]:
         """Decode off the event loop: it takes milliseconds to seconds."""
-
-        def work() -> tuple[Pixels, ImageInfo]:
-            exchange.require_client()
-            started = time.monotonic()
-            pixels, info = decode(data, model.metadata.preprocess, self._settings.max_pixels)
-            seconds = time.monotonic() - started
-            metrics.preprocess_seconds().labels(model.name, info.format).observe(seconds)
-            return pixels, info
-
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
+        spec = model.metadata.preprocess
+        decoded = await self._decoder.decode(data, spec, exchange.require_client)
+        info = decoded.info
+        metrics.preprocess_seconds().labels(model.name, info.format).observe(decoded.seconds)
+        return decoded.pixels, info
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -9,36 +9,63 @@ from __future__ import annotations
 import io
 import logging
 import struct
-import threading
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from PIL import Image, UnidentifiedImageError, features
 from pydantic import BaseModel, Field
 
-from models.preprocessing import Pixels, PreprocessSpec, to_pixels
+from models.preprocessing import Pixels, PreprocessSpec, draft, to_pixels
+from serving.header_guard import check_header, check_scans
 from serving.problems import Problem
 
 logger = logging.getLogger(__name__)
+
+try:
+    import pillow_heif
+except ImportError:
+    HEIF = False
+else:
+    pillow_heif.register_heif_opener(thumbnails=False)
+    HEIF = True
+"""Whether HEIC pictures are read: with the package `pillow-heif`, which is optional."""
 
 # AVIF and WebP are optional in Pillow builds. Nothing that runs a program (EPS) is here. MPO, what
 # some phones and stereo cameras write, opens as JPEG.
 FORMATS = tuple(
     name
-    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-    if name not in ("WEBP", "AVIF") or features.check(name.lower())
+    for name, there in (
+        ("JPEG", True),
+        ("PNG", True),
+        ("WEBP", features.check("webp")),
+        ("GIF", True),
+        ("BMP", True),
+        ("TIFF", True),
+        ("AVIF", features.check("avif")),
+        ("HEIF", HEIF),
+    )
+    if there
 )
-"""Formats that are read, by Pillow's names."""
+"""Formats that are read, by Pillow's names. No other plugin of Pillow's is ever asked."""
 
-_READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF" + (" and AVIF" if "AVIF" in FORMATS else "")
+READABLE = ", ".join({"WEBP": "WebP", "HEIF": "HEIC"}.get(name, name) for name in FORMATS)
+"""The formats for people."""
+
+SMALL_BYTES = 8 * 1024 * 1024
+"""What a picture may need for its pixels without being counted: the threads are few."""
+
+_BYTES_PER_PIXEL = {"WEBP": 17, "AVIF": 14, "HEIF": 14}
+"""Memory that decoding takes at its peak; measured, a test holds it. These decoders make a whole
+picture of their own, where the others fill Pillow's."""
+
+_USUAL_BYTES_PER_PIXEL = 5
+_MOST_BYTES_PER_PIXEL = max(_USUAL_BYTES_PER_PIXEL, *_BYTES_PER_PIXEL.values())
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSING = (5, 6, 7, 8)
-
-# One picture this large may be decoded at a time: each can take gigabytes while it is converted.
-_LARGE_PIXELS = 12_000_000
-_large = threading.Lock()
 
 _EXPECTED = (
     OSError,
@@ -71,57 +98,96 @@ class ImageInfo(BaseModel):
     format: Annotated[str, Field(description="Format that the bytes are in.", examples=["JPEG"])]
 
 
+def most_bytes(max_pixels: int) -> int:
+    """Return what the most expensive picture of that many pixels needs while it is decoded."""
+    return max_pixels * _MOST_BYTES_PER_PIXEL
+
+
 def decode(data: bytes, spec: PreprocessSpec, max_pixels: int) -> tuple[Pixels, ImageInfo]:
-    """Decode a picture for a model.
+    """Decode a picture for a model, whatever memory it needs; see `OpenPicture`."""
+    return OpenPicture(data, spec, max_pixels).decode()
+
+
+class OpenPicture:
+    """A picture whose header has been read and found to be within the limits.
 
     Args:
         data: the file's content.
         spec: the model's input.
         max_pixels: most pixels, width x height, that are decoded.
 
-    Returns:
-        `uint8 [3, spec.height, spec.width]` and what the picture is.
+    Attributes:
+        bytes_needed: memory that decoding takes at its peak, within some 25 MB.
 
     Raises:
         Problem: 415 no picture of a format that is read; 422 empty, damaged, or too many pixels.
     """
-    if not data:
-        raise Problem("broken-image", "The file is empty.")
-    Image.MAX_IMAGE_PIXELS = max_pixels
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            info = _inspect(image, max_pixels)
-            _draft(image, spec)
-            if image.width * image.height > _LARGE_PIXELS:
-                with _large:
-                    return to_pixels(image, spec), info
-            return to_pixels(image, spec), info
-    except Problem:
-        raise
-    except UnidentifiedImageError:
-        raise _unidentified(data) from None
-    except Image.DecompressionBombError:
-        raise _too_many(max_pixels) from None
-    except _EXPECTED as error:
-        logger.debug("a picture could not be decoded", exc_info=True)
-        raise _broken(error) from None
-    except Exception as error:
-        # Decoders have raised KeyError, TypeError, IndexError … on damaged input. Those may also be
-        # mistakes of ours, so they are not to go unseen.
-        logger.warning("an unusual error while decoding a picture", exc_info=True)
-        raise _broken(error) from None
 
+    def __init__(self, data: bytes, spec: PreprocessSpec, max_pixels: int) -> None:
+        self._data, self._spec, self._max_pixels = data, spec, max_pixels
+        if not data:
+            raise Problem("broken-image", "The file is empty.")
+        # Pillow gives up beyond twice this number, where it looks by itself.
+        Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
+        with self._problems():
+            check_header(data)
+            self._image = Image.open(io.BytesIO(data), formats=FORMATS)
+            self._size = self._image.size
+            self._check_size()
+            self.bytes_needed = self._cost()
 
-def _inspect(image: Image.Image, max_pixels: int) -> ImageInfo:
-    """Check the size that the header tells, and return what the picture is."""
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise Problem("broken-image", "The picture has no pixels.")
-    if width * height > max_pixels:
-        raise _too_many(max_pixels, width, height)
-    if _orientation(image) in _TRANSPOSING:
-        width, height = height, width
-    return ImageInfo(width=width, height=height, format=image.format or "unknown")
+    def decode(self) -> tuple[Pixels, ImageInfo]:
+        """Return `uint8 [3, spec.height, spec.width]` and what the picture is. Only once.
+
+        Raises:
+            Problem: 422, the picture is damaged.
+        """
+        with self._problems(), self._image as image:
+            width, height = self._size
+            if _orientation(image) in _TRANSPOSING:
+                width, height = height, width
+            info = ImageInfo(width=width, height=height, format=image.format or "unknown")
+            return to_pixels(image, self._spec), info
+
+    def _check_size(self) -> None:
+        width, height = self._size
+        if width < 1 or height < 1:
+            raise Problem("broken-image", "The picture has no pixels.")
+        if width * height > self._max_pixels:
+            raise _too_many(self._max_pixels, width, height)
+
+    def _cost(self) -> int:
+        """Have a large JPEG decoded at a reduced scale; return the memory that decoding takes."""
+        image = self._image
+        draft(image, self._spec)
+        per_pixel = _BYTES_PER_PIXEL.get(image.format or "", _USUAL_BYTES_PER_PIXEL)
+        cost = image.width * image.height * per_pixel
+        if image.format in ("JPEG", "MPO"):
+            width, height = self._size
+            if check_scans(self._data, width, height, self._max_pixels) > 1:
+                # All coefficients are kept, two bytes each, whatever the scale.
+                cost += width * height * 2 * len(image.getbands())
+        return cost
+
+    @contextmanager
+    def _problems(self) -> Iterator[None]:
+        """Turn what decoders raise into `Problem`s."""
+        try:
+            yield
+        except Problem:
+            raise
+        except UnidentifiedImageError:
+            raise _unidentified(self._data) from None
+        except Image.DecompressionBombError:
+            raise _too_many(self._max_pixels) from None
+        except _EXPECTED as error:
+            logger.debug("a picture could not be decoded", exc_info=True)
+            raise _broken(error) from None
+        except Exception as error:
+            # Decoders have raised KeyError, TypeError, IndexError … on damaged input. Those may
+            # also be mistakes of ours, so they are not to go unseen.
+            logger.warning("an unusual error while decoding a picture", exc_info=True)
+            raise _broken(error) from None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -135,16 +201,6 @@ def _orientation(image: Image.Image) -> int:
         image.info.pop("XML:com.adobe.xmp", None)
         image.getexif().clear()
         return 1
-
-
-def _draft(image: Image.Image, spec: PreprocessSpec) -> None:
-    """Have a large JPEG decoded at a half, quarter or eighth of its size, where that loses nothing.
-
-    At least twice the model's size is left on both sides, so the resize still has enough to filter.
-    """
-    side = 2 * max(spec.width, spec.height)
-    if image.format in ("JPEG", "MPO") and min(image.size) >= 2 * side:
-        image.draft(None, (side, side))
 
 
 def _too_many(max_pixels: int, width: int | None = None, height: int | None = None) -> Problem:
@@ -174,7 +230,9 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 )
 _FOREIGN: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyphei", "a HEIC picture"),
+    (4, b"ftyphev", "a HEIC picture"),
     (4, b"ftypmif1", "a HEIF picture"),
+    (4, b"ftypmsf1", "a HEIF picture"),
     (4, b"ftyp", "a video"),
     (0, b"%PDF", "a PDF document"),
     (0, b"%!PS", "a PostScript file"),
@@ -203,4 +261,6 @@ def _unidentified(data: bytes) -> Problem:
     if what is None and b"<svg" in data[:1024].lower():
         what = "an SVG drawing"
     is_it = f"The file is {what}" if what else "The file is not a picture that is known here"
-    return Problem("unsupported-image", f"{is_it}; send {_READABLE}.")
+    if what and "HEI" in what and not HEIF:
+        is_it += ", which this server reads only with the package pillow-heif installed"
+    return Problem("unsupported-image", f"{is_it}; send one of {READABLE}.")

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from tests import locked
 from tests.drawings import make_tiny_model
 from tests.matchers import make_tiny_matcher
 from tests.server import Server, install
+
+
+@pytest.fixture(autouse=True)
+def _pillows_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep from the next test the limit on pixels that `serving.images` sets in Pillow."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
-from models.preprocessing import Pixels, PreprocessSpec, resize, to_rgb
+from models.preprocessing import Pixels, PreprocessSpec, to_rgb, to_size
 from training.coco import CaptionData, CaptionedImage, DataError, Unreadable
 from training.image_cache import ImageCache
 from training.processes import is_main
@@ -26,15 +26,15 @@ _NAMED = 20
 """Unreadable pictures named where there are too many to go on."""
 
 
-def read_picture(image: CaptionedImage) -> Image.Image:
-    """Return a picture as upright RGB.
+def read_picture(image: CaptionedImage, spec: PreprocessSpec | None = None) -> Image.Image:
+    """Return a picture as upright RGB, at the size of a spec where one is given.
 
     Raises:
         DataError: the file is missing or cannot be decoded; the message names it.
     """
     try:
         with Image.open(image.path) as opened:
-            return to_rgb(opened)
+            return to_rgb(opened) if spec is None else to_size(opened, spec)
     except MemoryError:
         raise
     except Exception as error:  # what a broken file makes Pillow's plugins raise is anyone's guess
@@ -62,8 +62,7 @@ class PictureReader:
         cache = self._caches.get(image.path)
         pixels = cache.get(image.path) if cache is not None else None
         if pixels is None:
-            resized = resize(read_picture(image), self.preprocess)
-            pixels = np.array(resized, dtype=np.uint8)
+            pixels = np.array(read_picture(image, self.preprocess), dtype=np.uint8)
             if cache is not None:
                 cache.put(image.path, pixels)
         return pixels

@@ -4,9 +4,17 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from models.preprocessing import PreprocessSpec, normalisation, resize, to_pixels, to_rgb
+from models import preprocessing
+from models.preprocessing import (
+    PreprocessSpec,
+    normalisation,
+    resize,
+    to_pixels,
+    to_rgb,
+    to_size,
+)
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -145,3 +153,120 @@ def test_truncated_file_raises_what_is_documented() -> None:
     broken = Image.open(io.BytesIO(buffer.getvalue()[:-400]))
     with pytest.raises((OSError, SyntaxError, ValueError)):
         to_rgb(broken)
+
+
+# --- to_size: large pictures, tile by tile --------------------------------------------------------
+
+FITS = ("squash", "crop", "pad", "multiple")
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I;16", "I", "F")
+
+
+def photograph(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    """Something with edges and gradients at every place."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = x * 255 // max(1, width - 1), y * 255 // max(1, height - 1)
+    blue = ((x // 7 + y // 5) % 2) * 255
+    rgb = Image.fromarray(np.dstack([red, green, blue]).astype(np.uint8))
+    grey = np.asarray(rgb.convert("L"))
+    if mode == "I;16":
+        return Image.fromarray(grey.astype(np.uint16) * 257)
+    if mode == "I":
+        return Image.fromarray(grey.astype(np.int32) * 1000)
+    if mode == "F":
+        return Image.fromarray(grey.astype(np.float32) / 255)
+    if mode == "LAB":
+        return Image.merge("LAB", rgb.split())
+    image = rgb.convert(mode)
+    if mode in ("RGBA", "LA"):
+        image.putalpha(Image.fromarray(green.astype(np.uint8)))
+    return image
+
+
+def difference(image: Image.Image, spec: PreprocessSpec) -> float:
+    """Mean difference, 0..255, from converting the whole picture first."""
+    whole = np.asarray(resize(to_rgb(image), spec), np.int16)
+    return float(np.abs(np.asarray(to_size(image, spec), np.int16) - whole).mean())
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocessing, "_TILE_PIXELS", 10_000)
+    monkeypatch.setattr(preprocessing, "_TILE_COLUMNS", 128)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("mode", MODES)
+def test_pictures_of_ordinary_size_come_out_the_same(mode: str, fit: str) -> None:
+    spec = PreprocessSpec(height=32, width=48, fit=fit)
+    assert difference(photograph(300, 201, mode), spec) == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(601, 403), (37, 1500), (1500, 37), (97, 103)])
+@pytest.mark.usefixtures("small_tiles")
+def test_tiles_give_the_same_to_the_bit(mode: str, size: tuple[int, int]) -> None:
+    assert difference(photograph(*size, mode), PreprocessSpec(height=32, width=48)) == 0
+    assert to_rgb(photograph(*size, mode)).tobytes() == whole_rgb(photograph(*size, mode))
+
+
+def whole_rgb(image: Image.Image) -> bytes:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preprocessing, "_TILE_PIXELS", 10**9)
+        return to_rgb(image).tobytes()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "multiple"])
+@pytest.mark.parametrize("size", [(1601, 1403), (1300, 2900), (3000, 50)])
+def test_cropped_and_padded_tiles_hardly_differ(fit: str, size: tuple[int, int]) -> None:
+    assert difference(photograph(*size), PreprocessSpec(height=160, width=160, fit=fit)) < 2
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 5, 6])
+@pytest.mark.parametrize("fit", FITS)
+def test_turned_tiles_hardly_differ(orientation: int, fit: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = reopened(photograph(1601, 1403), "TIFF", exif=exif)
+    assert difference(image, PreprocessSpec(height=160, width=170, fit=fit)) < 2
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB", "1"])
+@pytest.mark.usefixtures("small_tiles")
+def test_transparency_is_known_to_every_tile(mode: str) -> None:
+    image = Image.new(mode, (400, 300), 0)
+    transparent = (0, 0, 0) if mode == "RGB" else 0
+    shown = to_size(reopened(image, "PNG", transparency=transparent), PreprocessSpec())
+    assert shown.getextrema() == ((255, 255),) * 3
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_the_range_of_grey_values_is_that_of_the_whole_picture() -> None:
+    values = np.zeros((300, 300), np.float32)
+    values[299, 299] = 200.0
+    values[:, :150] = 1.0
+    assert difference(Image.fromarray(values), PreprocessSpec(height=32, width=32)) == 0
+
+
+def test_a_large_jpeg_at_a_reduced_scale_looks_the_same() -> None:
+    spec = PreprocessSpec()
+    image = photograph(3000, 2000).resize((3000, 2000), Image.Resampling.BICUBIC)
+    drafted = reopened(image, "JPEG", quality=90)
+    shown = np.asarray(to_size(drafted, spec), np.int16)
+    assert drafted.size == (750, 500)
+    whole = np.asarray(resize(to_rgb(reopened(image, "JPEG", quality=90)), spec), np.int16)
+    assert np.abs(shown - whole).mean() < 2
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (2_000_000, 1), (1, 2_000_000)])
+def test_pictures_of_odd_shapes(fit: str, size: tuple[int, int]) -> None:
+    shown = to_pixels(Image.new("RGB", size, RED), PreprocessSpec(height=64, width=48, fit=fit))
+    assert shown.shape == (3, 64, 48)
+    assert shown[0].max() == 255 and shown[1].max() == 0
+
+
+def test_pad_is_pils() -> None:
+    for size in [(300, 200), (200, 300), (40, 30), (31, 97), (48, 64)]:
+        padded = resize(photograph(*size), PreprocessSpec(height=64, width=48, fit="pad"))
+        pils = ImageOps.pad(photograph(*size), (48, 64), Image.Resampling.BICUBIC, color="black")
+        assert padded.tobytes() == pils.tobytes()

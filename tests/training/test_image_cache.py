@@ -48,9 +48,9 @@ def count_decodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
 
     original = pictures.read_picture
 
-    def counting(image):  # type: ignore[no-untyped-def]
+    def counting(image, spec):  # type: ignore[no-untyped-def]
         decoded.append(image.path)
-        return original(image)
+        return original(image, spec)
 
     monkeypatch.setattr(pictures, "read_picture", counting)
     yield decoded
