@@ -128,7 +128,7 @@ class OpenPicture:
         if not data:
             raise Problem("broken-image", "The file is empty.")
         # Pillow gives up beyond twice this number, where it looks by itself.
-        Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
+        Image.MAX_IMAGE_PIXELS = max_pixels
         with self._problems():
             check_header(data)
             self._image = Image.open(io.BytesIO(data), formats=FORMATS)
