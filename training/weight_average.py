@@ -69,3 +69,14 @@ class WeightAverage:
         steps = float(count)
         decay = min(self._decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(averaged, present, 1 - decay)
+
+
+def averaged_tensors(folder: Path) -> dict[str, Tensor]:
+    """Return the averaged weights by the network's own names, from what `save` wrote.
+
+    Raises:
+        OSError: there is none.
+    """
+    prefix = "module."
+    found = load_file(folder / FILE_NAME)
+    return {n.removeprefix(prefix): part for n, part in found.items() if n.startswith(prefix)}
