@@ -68,7 +68,9 @@ class Engine:
         leave_interrupts_to_the_parent()
         self._in_time = partial(or_end_process, HANG_FACTOR * settings.timeout_s)
         try:
-            self._captioner = BatchCaptioner(settings.models, settings.engine_threads)
+            self._captioner = BatchCaptioner(
+                settings.models, settings.engine_threads, settings.precision
+            )
             matcher = ServedModels(settings.models, settings.matcher).matcher
             self._matcher = BatchMatcher(matcher, settings.engine_threads) if matcher else None
         except (BrokenModelError, ModelNotFoundError) as error:

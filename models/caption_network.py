@@ -1,36 +1,20 @@
-"""What a network must offer to be decoded, served and trained: encode once, then step by step."""
+"""What a network must offer to be decoded, served and trained: encode once, then step by step.
+
+No transformers here: an engine that serves `compact` starts without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
-from transformers.utils.generic import ModelOutput
-from transformers.utils.logging import disable_progress_bar
 
 from models.attention import KeyValue, gather_rows
 
-# A progress bar over a file that takes a second is noise in every log.
-disable_progress_bar()
-
 IGNORED = -100
 """Label of positions that do not count in the loss."""
-
-
-@dataclass
-class CaptionOutput(ModelOutput):
-    """Result of a training forward pass.
-
-    Attributes:
-        loss: scalar mean negative log-likelihood per counted token, in nats (label smoothing
-            included when asked for).
-        logits: `[B, C, T, vocab_size]`; the never-produced ids are -inf.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
 
 
 @dataclass
@@ -75,10 +59,14 @@ class CaptionNetwork(Protocol):
     def encode(self, pixels: Tensor) -> Tensor:
         """Return the decoder's memory `[B, S, D]` of pictures `uint8 [B, 3, H, W]`."""
 
-    def start(self, memory: Tensor, max_steps: int) -> DecodeState:
-        """Begin a decode of at most `max_steps` calls of `step`, one row per picture."""
+    def start(self, memory: Tensor, max_steps: int) -> Any:
+        """Begin a decode of at most `max_steps` calls of `step`, one row per picture.
 
-    def step(self, tokens: Tensor, state: DecodeState) -> Tensor:
+        Returns:
+            A `models.decoding.State` that this network's `step` understands.
+        """
+
+    def step(self, tokens: Tensor, state: Any) -> Tensor:
         """Feed int64 `[N]`, advance `state`, return logits `[N, V]` of the next tokens."""
 
     def decode(self, tokens: Tensor, memory: Tensor) -> Tensor:
@@ -103,7 +91,7 @@ class TrainableNetwork(CaptionNetwork, Protocol):
     """A `CaptionNetwork` that the training loop can train; also a transformers `PreTrainedModel`.
 
     Its `forward` takes `input_ids` and `labels`, int64 `[B, C, T]`, `pixels`, `uint8 [B, 3, H, W]`,
-    and `label_smoothing`, 0..1, and returns a `CaptionOutput`.
+    and `label_smoothing`, 0..1, and returns a `models.caption_output.CaptionOutput`.
 
     Attributes:
         pad_id: fills `input_ids` after a caption's end.

@@ -15,6 +15,7 @@ from models.families import ARCHITECTURES
 from models.interface import Captioner, OptionName
 from models.matching import Matcher
 from models.metadata import BrokenModelError, ModelMetadata, read
+from models.precision import Precision
 
 _DECODING: frozenset[OptionName] = frozenset(
     {
@@ -139,13 +140,24 @@ def captioner_class(method: str) -> type[Captioner]:
     return found
 
 
-def load_captioner(directory: Path) -> Captioner:
+def load_captioner(directory: Path, precision: Precision = "fp32") -> Captioner:
     """Load whatever captioner a model directory holds.
+
+    Args:
+        directory: the model's.
+        precision: what it is to compute in; float32 is the reference.
 
     Raises:
         BrokenModelError: the directory holds no captioner of ours, or it is damaged.
+        ValueError: the method cannot compute in `precision`.
     """
-    return captioner_class(read(directory).method).load(directory)
+    kind = captioner_class(read(directory).method)
+    if precision not in kind.precisions:
+        raise ValueError(
+            f"the method {kind.method!r} computes in {' or '.join(kind.precisions)}, "
+            f"not in {precision}"
+        )
+    return kind.load(directory, precision)
 
 
 def load_matcher(directory: Path) -> Matcher:

@@ -16,15 +16,10 @@ from transformers import PreTrainedModel
 
 from models.attention import Attention, FeedForward, KeyValue, write_cache
 from models.backbones import build_backbone
-from models.caption_network import IGNORED, CaptionOutput, DecodeState
-from models.cnn_transformer_config import (
-    BOS_ID,
-    EOS_ID,
-    NUM_NEVER_PRODUCED,
-    PAD_ID,
-    UNK_ID,
-    CnnTransformerConfig,
-)
+from models.caption_network import IGNORED, DecodeState
+from models.caption_output import CaptionOutput
+from models.cnn_transformer_config import CnnTransformerConfig
+from models.special_tokens import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED, PAD_ID, UNK_ID
 
 
 class Layer(nn.Module):
@@ -162,6 +157,11 @@ class CnnTransformer(PreTrainedModel):
         if self.config.freeze_backbone:
             self.trunk.eval()
         return self
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of words, special tokens included."""
+        return self.config.vocab_size
 
     @property
     def max_tokens(self) -> int:

@@ -3,40 +3,63 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
 from models import metadata as metadata_module
-from models.cnn_transformer import CnnTransformer
+from models.cnn_transformer_inference import InferenceNetwork
 from models.metadata import BrokenModelError, ModelMetadata
 from models.network_captioner import NetworkCaptioner
+from models.precision import Precision
 from models.tokenizer import CaptionTokenizer
+
+if TYPE_CHECKING:
+    from models.cnn_transformer import CnnTransformer
 
 
 class CnnTransformerCaptioner(NetworkCaptioner):
-    """A `CnnTransformer` with its tokenizer and settings; see `NetworkCaptioner`.
+    """An `InferenceNetwork` with its tokenizer and settings; see `NetworkCaptioner`.
+
+    In training it is made around the `CnnTransformer` itself, in evaluation mode.
 
     Raises:
         BrokenModelError: vocabulary and network do not fit together.
     """
 
-    network: CnnTransformer
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "int8")
+
+    network: InferenceNetwork | CnnTransformer
     tokenizer: CaptionTokenizer
 
     def __init__(
-        self, network: CnnTransformer, tokenizer: CaptionTokenizer, metadata: ModelMetadata
+        self,
+        network: InferenceNetwork | CnnTransformer,
+        tokenizer: CaptionTokenizer,
+        metadata: ModelMetadata,
     ) -> None:
-        if len(tokenizer) != network.config.vocab_size:
+        if len(tokenizer) != network.vocab_size:
             raise BrokenModelError(
-                f"the vocabulary has {len(tokenizer)} tokens, the network "
-                f"{network.config.vocab_size}"
+                f"the vocabulary has {len(tokenizer)} tokens, the network {network.vocab_size}"
             )
-        super().__init__(network.eval(), tokenizer, metadata)
+        super().__init__(network, tokenizer, metadata)
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Load a model directory; see `Captioner.load`. Weights are read as float32."""
+    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+        """Load a model directory; see `Captioner.load`."""
+        metadata = metadata_module.read(directory)
+        try:
+            network = InferenceNetwork.load(directory, precision)
+            tokenizer = CaptionTokenizer.load(directory)
+        except Exception as error:  # safetensors, tokenizers and torch raise many kinds
+            raise BrokenModelError(f"the model's files cannot be read: {error}") from error
+        return cls(network, tokenizer, metadata)
+
+    @classmethod
+    def load_trainable(cls, directory: Path) -> Self:
+        """Load a model directory; see `NetworkCaptioner.load_trainable`."""
+        from models.cnn_transformer import CnnTransformer
+
         metadata = metadata_module.read(directory)
         try:
             network = CnnTransformer.from_pretrained(
@@ -47,7 +70,7 @@ class CnnTransformerCaptioner(NetworkCaptioner):
             raise BrokenModelError(f"the model's files cannot be read: {error}") from error
         trunk: Any = network.trunk
         trunk.to(memory_format=torch.channels_last)
-        return cls(network, tokenizer, metadata)
+        return cls(network.eval(), tokenizer, metadata)
 
 
 class CompactCaptioner(CnnTransformerCaptioner):

@@ -6,10 +6,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
-"""Special tokens of every word vocabulary we make. The first three are never produced."""
-
-NUM_NEVER_PRODUCED = 3
+from models.special_tokens import BOS_ID, EOS_ID, PAD_ID
 
 
 class CnnTransformerConfig(PretrainedConfig):

@@ -26,6 +26,7 @@ from models.interface import LONGEST_CAPTION, Caption, Captioner, CaptionOptions
 from models.metadata import BrokenModelError, ModelMetadata
 from models.network_decoding import NetworkState
 from models.phrasing import sentence
+from models.precision import Precision
 from models.preprocessing import normalisation
 from models.searching import as_caption, find_captions, search_settings
 
@@ -54,7 +55,7 @@ class ImageTextToTextCaptioner(Captioner):
         self._offset = torch.from_numpy(offset)[:, None, None]
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
         family = open_family(directory)

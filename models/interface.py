@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.precision import Precision
 from models.preprocessing import PreprocessSpec
 
 OptionName = Literal[
@@ -274,13 +275,20 @@ class Captioner(ABC):
     """The options this model can honour, from `models.catalogue.honoured_options`; any other is
     refused."""
 
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    """What this method can compute in; float32, the reference, always."""
+
     preprocess: PreprocessSpec
     defaults: DecodeDefaults
 
     @classmethod
     @abstractmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
         """Load a model directory (`save_pretrained` layout plus `captionbox.json`).
+
+        Args:
+            directory: the model's.
+            precision: one of `precisions`.
 
         Raises:
             models.metadata.BrokenModelError: files are missing, damaged or do not fit together.

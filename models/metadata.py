@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.interface import DecodeDefaults, OptionName
+from models.precision import Precision
 from models.preprocessing import PreprocessSpec
 
 FILE_NAME = "captionbox.json"
@@ -30,7 +31,8 @@ class ModelMetadata(BaseModel):
         options: the options that this model honours, where they are fewer than its method's.
         parameters: number of weights.
         data: what it was trained on, one entry a data set.
-        metrics: measured scores, e.g. `{"flickr8k/val": {"cider": 0.6}}`.
+        metrics: scores measured in float32, e.g. `{"flickr8k/val": {"cider": 0.6}}`.
+        cider_by_precision: CIDEr measured in others, e.g. `{"int8": {"flickr8k/val": 0.598}}`.
         git_sha: commit of the code that trained it, with `-dirty` where that holds.
         licence: SPDX name or a sentence.
         source: hub id and revision, or the command that trained it.
@@ -47,6 +49,7 @@ class ModelMetadata(BaseModel):
     parameters: int = 0
     data: list[str] = Field(default_factory=list)
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
+    cider_by_precision: dict[Precision, dict[str, float]] = Field(default_factory=dict)
     git_sha: str = ""
     licence: str = ""
     source: str = ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -46,6 +48,17 @@ class NetworkCaptioner(Captioner):
     """
 
     method: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def load_trainable(cls, directory: Path) -> Self:
+        """Load a model directory to train its network, a `TrainableNetwork`, in float32.
+
+        `load` may give a network that only captions.
+
+        Raises:
+            BrokenModelError: as `load`.
+        """
 
     def __init__(
         self, network: CaptionNetwork, tokenizer: CaptionVocabulary, metadata: ModelMetadata

@@ -15,7 +15,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from models.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[START]", "[END]")
 FILE_NAME = "tokenizer.json"

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import VisionEncoderDecoderConfig, VisionEncoderDecoderModel
 
-from models.caption_network import IGNORED, CaptionOutput, DecodeState
+from models.caption_network import IGNORED, DecodeState
+from models.caption_output import CaptionOutput
 from models.gpt2_decoder import Gpt2Decoder
 from models.interface import DecodeDefaults
 from models.preprocessing import PreprocessSpec, normalisation

@@ -10,6 +10,7 @@ import torch
 from models import metadata as metadata_module
 from models.metadata import BrokenModelError, ModelMetadata
 from models.network_captioner import NetworkCaptioner
+from models.precision import Precision
 from models.subword_tokenizer import SubwordTokenizer
 from models.vit_gpt2 import VitGpt2
 
@@ -36,8 +37,13 @@ class VitGpt2Captioner(NetworkCaptioner):
         super().__init__(network.eval(), tokenizer, metadata)
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Load a model directory; see `Captioner.load`. Weights are read as float32."""
+    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+        """Load a model directory; see `Captioner.load`."""
+        return cls.load_trainable(directory)
+
+    @classmethod
+    def load_trainable(cls, directory: Path) -> Self:
+        """Load a model directory; see `NetworkCaptioner.load_trainable`."""
         metadata = metadata_module.read(directory)
         try:
             network = VitGpt2.from_pretrained(directory, dtype=torch.float32, local_files_only=True)

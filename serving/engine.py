@@ -14,10 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.catalogue import load_captioner
 from models.interface import Captioner, CaptionOptions, UnsupportedOptionError
 from models.metadata import BrokenModelError
-from serving import metrics
+from models.precision import PrecisionSetting
+from serving import metrics, precision_record
 from serving.engine_messages import EngineAnswer, EngineRequest, unpack
 from serving.served_models import ServedModels
 
@@ -34,21 +34,25 @@ class BatchCaptioner:
     Args:
         tags: models to load, names or `name:version`.
         threads: CPU threads to compute with.
+        precision: what to compute in.
 
     Raises:
         models.store.ModelNotFoundError: a model is not in the store.
-        models.metadata.BrokenModelError: a model is damaged.
+        models.metadata.BrokenModelError: a model is damaged, or its method cannot compute in
+            `precision`.
     """
 
-    def __init__(self, tags: Sequence[str], threads: int) -> None:
+    def __init__(
+        self, tags: Sequence[str], threads: int, precision: PrecisionSetting = "auto"
+    ) -> None:
         # Read by torch's OpenMP when `models.catalogue` imports it, which happens below.
         os.environ["OMP_NUM_THREADS"] = str(threads)
         self._captioners: dict[str, Captioner] = {}
         for model in ServedModels(tags).captioners():
             started = time.monotonic()
             try:
-                captioner = load_captioner(model.path)
-            except BrokenModelError as error:
+                captioner = precision_record.load(model.name, model.path, precision)
+            except ValueError as error:
                 raise BrokenModelError(f"the model {model.tag}: {error}") from error
             spec = captioner.preprocess
             captioner.caption(np.zeros((1, 3, spec.height, spec.width), np.uint8), CaptionOptions())

@@ -15,6 +15,7 @@ from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
 from serving.access import AccessMiddleware
 from serving.known_paths import KnownPathsMiddleware
+from serving.precision_record import open_record
 from serving.problem_middleware import ProblemMiddleware
 from serving.served_models import ServedModels, WrongKindError
 from serving.settings import PREFIX, Settings, SettingsError, load_settings
@@ -89,6 +90,7 @@ def prepare_deployment(settings: Settings) -> None:
     os.environ[PREFIX + "MODELS"] = ",".join(served.tags())
     if served.matcher is not None:
         os.environ[PREFIX + "MATCHER"] = served.matcher.tag
+    open_record()
     # In a container BentoML ends the whole server when a worker dies, and with it every request.
     os.environ.pop("BENTOML_CONTAINERIZED", None)
 

@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 
 from models.catalogue import Kind
 from models.interface import Caption, CaptionOptions, OptionName
+from models.precision_choice import PrecisionChoice
 from models.preprocessing import Fit
 from serving.images import ImageInfo
 from serving.problems import ProblemDetails
@@ -206,6 +207,14 @@ class ServedModel(BaseModel):
     ]
     default: Annotated[bool, Field(description="Used when a request names no model.")]
     parameters: Annotated[int, Field(description="Number of weights.")]
+    computes_in: Annotated[
+        PrecisionChoice | None,
+        Field(
+            description="Number format that the model computes in, the setting, and where that is "
+            "`auto` the milliseconds a caption that were measured at start. Null until an engine "
+            "has loaded the model, and for a matcher.",
+        ),
+    ]
     options: Annotated[
         list[OptionName],
         Field(description="Options it honours; any other is refused with 422."),

@@ -13,6 +13,7 @@ from models.interface import (
     check_honoured,
 )
 from models.store import StoredModel, find
+from serving import precision_record
 from serving.problems import Problem
 from serving.schemas import InputSize, ModelsResponse, ServedModel
 from serving.settings import PREFIX
@@ -134,6 +135,7 @@ class ServedModels:
             kind=_kind(model),
             default=model is self.get(None),
             parameters=model.metadata.parameters,
+            computes_in=precision_record.chosen(model.name),
             options=[option for option in get_args(OptionName) if option in honours],
             input=InputSize(height=spec.height, width=spec.width, fit=spec.fit),
             data=model.metadata.data,

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.precision import PrecisionSetting
 from serving.cores import available_cores
 from serving.keys import ApiKey, parse_entries, read_key_file
 from serving.logs import LogFormat
@@ -159,6 +160,14 @@ class Settings(BaseSettings):
             "among the engine processes.",
         ),
     ] = None
+    precision: Annotated[
+        PrecisionSetting,
+        Field(
+            description="What models compute in: `fp32` (the reference), `bf16`, `int8`, or "
+            "`auto`, the fastest at start of those that the processor has; int8 only for models "
+            "whose card says that their CIDEr stands it.",
+        ),
+    ] = "auto"
 
     log_format: Annotated[
         LogFormat,

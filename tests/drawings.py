@@ -60,9 +60,10 @@ def make_tiny_model(directory: Path) -> None:
 
     from models import metadata
     from models.cnn_transformer import CnnTransformer
-    from models.cnn_transformer_config import BOS_ID, EOS_ID, CnnTransformerConfig
+    from models.cnn_transformer_config import CnnTransformerConfig
     from models.interface import DecodeDefaults
     from models.preprocessing import PreprocessSpec, to_pixels
+    from models.special_tokens import BOS_ID, EOS_ID
     from models.tokenizer import CaptionTokenizer
 
     captions = [caption_of(name) for name in NAMES]

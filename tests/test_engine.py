@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.catalogue import METHODS, Method
 from models.interface import Caption, Captioner, CaptionOptions, DecodeDefaults, OptionName
 from models.metadata import BrokenModelError, ModelMetadata
+from models.precision import Precision
 from models.preprocessing import PreprocessSpec
 from models.store import StoredModel
 from serving import engine, engine_client, served_models
@@ -39,7 +40,7 @@ class Echo(Captioner):
         self.batches: list[int] = []
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
         return cls()
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
@@ -64,8 +65,7 @@ def batch(monkeypatch: pytest.MonkeyPatch) -> BatchCaptioner:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the engine sets it; put it back afterwards
     monkeypatch.setitem(METHODS, "echo", Method("", Echo.honours))
     monkeypatch.setattr(served_models, "find", find)
-    monkeypatch.setitem(METHODS, "echo", Method("", Echo.honours))
-    monkeypatch.setattr(engine, "load_captioner", Echo.load)
+    monkeypatch.setattr(engine.precision_record, "load", lambda *_: Echo())
     return BatchCaptioner(["a", "b"], threads=1)
 
 
@@ -119,10 +119,10 @@ def test_a_picture_of_the_wrong_size_fails_alone(batch: BatchCaptioner) -> None:
 
 
 def test_a_broken_model_is_named(monkeypatch: pytest.MonkeyPatch, batch: BatchCaptioner) -> None:
-    def broken(_: Path) -> Captioner:
+    def broken(*_: object) -> Captioner:
         raise BrokenModelError("damaged")
 
-    monkeypatch.setattr(engine, "load_captioner", broken)
+    monkeypatch.setattr(engine.precision_record, "load", broken)
     with pytest.raises(BrokenModelError, match="the model a:v1: damaged"):
         BatchCaptioner(["a"], threads=1)
 

@@ -1,14 +1,16 @@
 """Score a captioner on a split of COCO-format data.
 
     python -m training.evaluate --model TAG_OR_DIR --data DIR --split val [--beams 3] [--out DIR]
-    python -m training.evaluate --model DIR --data DIR --split val --record
+    python -m training.evaluate --model DIR --data DIR --split val --record [--precision int8]
     python -m training.evaluate --model RUN --data DIR --split val --report FOLDER
 
 `--model` is a model in the BentoML store (`compact`, `compact:VERSION`), a model directory or a
 run's folder. Prints BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap's scorers compute them; `--out`
 also writes `results.json` in the official COCO results format and `metrics.json`. `--record` writes
-the scores into the model directory's own `captionbox.json` and model card. `--report` writes a page
-with the scores, the run's learning curve and pictures. METEOR and SPICE need Java.
+the scores into the model directory's own `captionbox.json` and model card; with `--precision` it
+records the CIDEr in that number format, from which the server knows whether the model stands it.
+`--report` writes a page with the scores, the run's learning curve and pictures. METEOR and SPICE
+need Java.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from models import metadata as metadata_module
 from models.catalogue import load_captioner
 from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
+from models.precision import Precision
 from models.store import ModelNotFoundError
 from training.captioning import caption_images
 from training.coco import CaptionedImage, DataError, load_split
@@ -50,6 +54,7 @@ class Evaluation:
         scores: over the whole split.
         beams: beam width of the captions.
         unreadable: pictures that could not be read and count nowhere.
+        precision: what the model computed in.
     """
 
     data: str
@@ -58,6 +63,7 @@ class Evaluation:
     scores: Scores
     beams: int
     unreadable: int = 0
+    precision: Precision = "fp32"
 
 
 def evaluate(
@@ -70,6 +76,7 @@ def evaluate(
     with_java: Collection[JavaMetric] = (),
     image_cache: Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
+    precision: Precision = "fp32",
 ) -> Evaluation:
     """Caption every picture of a split and score the captions.
 
@@ -83,11 +90,13 @@ def evaluate(
         with_java: metrics to run in Java.
         image_cache: folder for decoded pictures; `None` decodes anew.
         max_unreadable: share of pictures that may be missing or damaged, 0..1.
+        precision: what the model is to compute in.
 
     Raises:
         BrokenModelError, DataError, ModelNotFoundError: see there.
+        ValueError: the model's method cannot compute in `precision`.
     """
-    captioner = load_captioner(model_directory(model))
+    captioner = load_captioner(model_directory(model), precision)
     part = without_unreadable(load_split(data, split), max_unreadable)
     spec = captioner.preprocess
     reader = PictureReader(spec, [ImageCache(image_cache, part, spec)] if image_cache else [])
@@ -104,7 +113,7 @@ def evaluate(
     scores = score(captions, references, tokenizer=tokenizer, with_java=with_java)  # type: ignore[arg-type]
     unreadable = len(part.all_images) - len(images)
     width = beams or captioner.defaults.num_beams
-    return Evaluation(part.name, images, captions, scores, width, unreadable)
+    return Evaluation(part.name, images, captions, scores, width, unreadable, precision)
 
 
 def table(evaluation: Evaluation) -> str:
@@ -149,7 +158,7 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
 
 def record(evaluation: Evaluation, directory: Path) -> None:
     """Write the scores into a model directory's metadata and card."""
-    scores = evaluation.scores
+    scores, found = evaluation.scores, metadata_module.read(directory)
     measured = {
         "bleu_1": scores.bleu_1,
         "bleu_2": scores.bleu_2,
@@ -158,10 +167,17 @@ def record(evaluation: Evaluation, directory: Path) -> None:
         "rouge_l": scores.rouge_l,
         "cider": scores.cider,
     }
-    found = metadata_module.read(directory)
     rounded = {name: round(value, 4) for name, value in measured.items()}
-    metrics = {**found.metrics, evaluation.data: rounded}
-    updated = found.model_copy(update={"metrics": metrics})
+    if evaluation.precision == "fp32":
+        change: dict[str, object] = {"metrics": {**found.metrics, evaluation.data: rounded}}
+    else:
+        by_precision = dict(found.cider_by_precision)
+        by_precision[evaluation.precision] = {
+            **by_precision.get(evaluation.precision, {}),
+            evaluation.data: rounded["cider"],
+        }
+        change = {"cider_by_precision": by_precision}
+    updated = found.model_copy(update=change)
     metadata_module.write(directory, updated)
     (directory / metadata_module.CARD_NAME).write_text(card(updated), encoding="utf-8")
 
@@ -207,6 +223,12 @@ def main(arguments: list[str] | None = None) -> int:
             const=metric,
             help=f"score {metric.upper()} too, where Java is",
         )
+    parser.add_argument(
+        "--precision",
+        default="fp32",
+        choices=get_args(Precision),
+        help="what the model computes in (default: fp32, the reference)",
+    )
     parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
     parser.add_argument(
         "--max-unreadable",
@@ -232,6 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
             with_java=options.with_java or (),
             image_cache=options.image_cache,
             max_unreadable=options.max_unreadable,
+            precision=options.precision,
         )
         if options.out:
             write_results(found, options.out)

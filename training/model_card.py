@@ -38,9 +38,23 @@ def card(metadata: ModelMetadata) -> str:
             "",
             *_table(metadata.metrics),
         ]
+    if metadata.cider_by_precision:
+        lines += ["## CIDEr by number format", "", *_precision_table(metadata)]
     if metadata.notes:
         lines += ["## Notes", "", *[f"- {note}" for note in metadata.notes], ""]
     return "\n".join(lines)
+
+
+def _precision_table(metadata: ModelMetadata) -> list[str]:
+    measured = metadata.cider_by_precision
+    splits = list(dict.fromkeys(split for scores in measured.values() for split in scores))
+    lines = ["| split | fp32 | " + " | ".join(measured) + " |", "|---" * (len(measured) + 2) + "|"]
+    for split in splits:
+        reference = metadata.metrics.get(split, {}).get("cider")
+        cells = [reference, *(scores.get(split) for scores in measured.values())]
+        shown = ["" if cell is None else f"{cell:.4f}" for cell in cells]
+        lines.append(f"| {split} | " + " | ".join(shown) + " |")
+    return [*lines, ""]
 
 
 def _table(metrics: dict[str, dict[str, float]]) -> list[str]:

@@ -11,8 +11,9 @@ import torch
 
 from models import metadata as metadata_module
 from models.caption_network import TrainableNetwork
-from models.metadata import FILE_NAME, ModelMetadata
-from models.network_captioner import CaptionVocabulary
+from models.catalogue import captioner_class
+from models.metadata import FILE_NAME, BrokenModelError, ModelMetadata
+from models.network_captioner import CaptionVocabulary, NetworkCaptioner
 from models.store import find
 from training.dataset import Encoder
 from training.model_card import card
@@ -36,6 +37,18 @@ def model_directory(model: str) -> Path:
         if (folder / FILE_NAME).is_file():
             return folder
     return find(model).path
+
+
+def load_trainable(directory: Path) -> NetworkCaptioner:
+    """Load a model directory to train it further: its `network` is a `TrainableNetwork`.
+
+    Raises:
+        BrokenModelError: the model is damaged, or of a method that cannot be trained on.
+    """
+    kind = captioner_class(metadata_module.read(directory).method)
+    if not issubclass(kind, NetworkCaptioner):
+        raise BrokenModelError(f"{kind.method} cannot be trained on")
+    return kind.load_trainable(directory)
 
 
 def export(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from models.cnn_transformer_config import EOS_ID, NUM_NEVER_PRODUCED
+from models.special_tokens import EOS_ID, NUM_NEVER_PRODUCED
 from models.tokenizer import CaptionTokenizer
 
 

@@ -18,7 +18,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +26,11 @@ from transformers import set_seed
 
 from models import metadata as metadata_module
 from models.caption_network import IGNORED
-from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
 from models.cnn_transformer_captioner import CnnTransformerCaptioner
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
 from models.decoding import Hypothesis, SearchSettings, beam_search, sample
 from models.metadata import BrokenModelError
+from models.special_tokens import BOS_ID, EOS_ID, PAD_ID
 from models.store import ModelNotFoundError
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
@@ -39,7 +38,7 @@ from training.cider_d import CiderD, CiderReferences
 from training.coco import CaptionedImage, DataError
 from training.dataset import TrainingItem, stack_pixels
 from training.mixture import DataSource
-from training.model_directory import model_directory
+from training.model_directory import load_trainable, model_directory
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
 from training.run_directory import RunError
@@ -208,7 +207,7 @@ def train_self_critical(
         run_directory.prepare(run, resume)
     splits = Splits.load(data, recipe.max_unreadable)
     own = run / run_directory.START_NAME
-    captioner = load_captioner(own if resume else start)
+    captioner = load_trainable(own if resume else start)
     if not isinstance(captioner, CnnTransformerCaptioner):
         raise BrokenModelError(f"{captioner.method} cannot be trained self-critically")
     set_seed(recipe.seed)
@@ -219,7 +218,7 @@ def train_self_critical(
             "source": f"{began.source}, then python -m training.scst",
         }
     )
-    network, tokenizer = captioner.network, captioner.tokenizer
+    network, tokenizer = cast(CnnTransformer, captioner.network), captioner.tokenizer
     session = Session(recipe, splits, network, tokenizer, metadata, run, max_steps, image_cache)
     reward = Reward([image for part in splits.train for image in part.images], tokenizer)
     trainer = session.trainer(

@@ -115,7 +115,7 @@ class Session:
         export(
             self.network,
             self.tokenizer,
-            self.metadata.model_copy(update={"metrics": metrics}),
+            self.metadata.model_copy(update={"metrics": metrics, "cider_by_precision": {}}),
             self.run / run_directory.MODEL_NAME,
         )
 

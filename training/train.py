@@ -31,18 +31,16 @@ from transformers import set_seed
 from models.backbones.builder import EfficientNetTrunk
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, load_imagenet_weights
 from models.caption_network import TrainableNetwork
-from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
 from models.metadata import BrokenModelError, ModelMetadata
 from models.metadata import read as read_metadata
-from models.network_captioner import NetworkCaptioner
 from models.preprocessing import PreprocessSpec
 from models.store import ModelNotFoundError
 from models.tokenizer import CaptionTokenizer
 from training import run_directory
 from training.coco import DataError
 from training.mixture import DataSource
-from training.model_directory import TrainingVocabulary, model_directory
+from training.model_directory import TrainingVocabulary, load_trainable, model_directory
 from training.output_bias import log_frequencies
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
@@ -156,10 +154,8 @@ def go_on_from(
         BrokenModelError: `init` is damaged or of a method that cannot be trained so.
         RecipeError: the recipe is of another method, or sets what the model has settled.
     """
-    captioner = load_captioner(init)
-    network = getattr(captioner, "network", None)
-    if not isinstance(captioner, NetworkCaptioner) or not isinstance(network, TrainableNetwork):
-        raise BrokenModelError(f"{captioner.method} cannot be trained on")
+    captioner = load_trainable(init)
+    network = cast(TrainableNetwork, captioner.network)
     if captioner.method != recipe.method:
         raise RecipeError(f"the recipe trains {recipe.method}, --init is a {captioner.method}")
     if recipe.model:
@@ -174,6 +170,7 @@ def go_on_from(
         update={
             "data": [*began.data, *(d for d in splits.described if d not in began.data)],
             "metrics": {},
+            "cider_by_precision": {},
             "notes": [],
             "git_sha": run_directory.git_sha(),
             "source": f"{began.source}, then python -m training.train --init",

@@ -65,24 +65,31 @@ BLOCKS: tuple[BlockSpec, ...] = (
 """The published network: total stride 32 with the stem, 192 channels out."""
 
 
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return how many pixels TensorFlow's "SAME" padding puts before and after `size` pixels.
+
+    In total `max((ceil(n / s) - 1) * s + k - n, 0)`, the smaller half in front.
+    """
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "SAME" padding, which is asymmetric at stride 2.
 
-    Total padding is `max((ceil(n / s) - 1) * s + k - n, 0)`, the smaller half in front. The weights
-    were trained so: symmetric padding would shift every feature map by half a pixel.
+    The weights were trained so: symmetric padding would shift every feature map by half a pixel.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve `[B, C, H, W]` into `[B, C', ceil(H / s), ceil(W / s)]`."""
         (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
         height, width = input.shape[-2:]
-        pad_h = max((-(-height // stride_h) - 1) * stride_h + kernel_h - height, 0)
-        pad_w = max((-(-width // stride_w) - 1) * stride_w + kernel_w - width, 0)
-        top, left = pad_h // 2, pad_w // 2
-        if pad_h == 2 * top and pad_w == 2 * left:
+        top, bottom = same_padding(height, kernel_h, stride_h)
+        left, right = same_padding(width, kernel_w, stride_w)
+        if top == bottom and left == right:
             # Symmetric: let the convolution pad, which saves a copy of the feature map.
             return F.conv2d(input, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
-        padded = F.pad(input, (left, pad_w - left, top, pad_h - top))
+        padded = F.pad(input, (left, right, top, bottom))
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 

@@ -12,9 +12,9 @@ import models.metadata as metadata_module
 from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
 from models.cnn_transformer_captioner import CompactCaptioner
-from models.cnn_transformer_config import BOS_ID
 from models.interface import CaptionOptions, UnsupportedOptionError
 from models.metadata import BrokenModelError, ModelMetadata
+from models.special_tokens import BOS_ID
 from models.tokenizer import CaptionTokenizer
 
 Maker = Callable[[str], CnnTransformer]

@@ -9,7 +9,7 @@ import torch
 from models import compact, keras_example, tf_tutorial
 from models.caption_network import IGNORED
 from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_config import BOS_ID, EOS_ID, UNK_ID
+from models.special_tokens import BOS_ID, EOS_ID, UNK_ID
 
 Maker = Callable[[str], CnnTransformer]
 

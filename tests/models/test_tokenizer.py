@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from models.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from models.tokenizer import FILE_NAME, CaptionTokenizer
 
 BASE = CaptionTokenizer.train(["a dog's t-shirt"])

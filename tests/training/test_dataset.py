@@ -10,8 +10,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from models.caption_network import IGNORED
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from models.preprocessing import PreprocessSpec
+from models.special_tokens import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from models.tokenizer import CaptionTokenizer
 from training.augmentation import augment
 from training.coco import DataError, load_split

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from models.caption_network import IGNORED
-from models.cnn_transformer_config import BOS_ID, EOS_ID, PAD_ID
 from models.decoding import Hypothesis
+from models.special_tokens import BOS_ID, EOS_ID, PAD_ID
 from models.tokenizer import CaptionTokenizer
 from training.coco import CaptionedImage, load_split
 from training.endings import share_of_bad_endings
