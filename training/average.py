@@ -14,18 +14,19 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models import metadata as metadata_module
-from models.catalogue import load_captioner
+from models.cnn_transformer import CnnTransformer
 from models.cnn_transformer_captioner import CnnTransformerCaptioner
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
 from training import run_directory
-from training.model_directory import export, model_directory
+from training.model_directory import export, load_trainable, model_directory
 from training.processes import start_logging
 from training.run_directory import RunError
 from training.weight_average import FILE_NAME, averaged_tensors
@@ -72,9 +73,10 @@ def average(sources: Sequence[str], out: Path) -> None:
     if out.exists():
         raise RunError(f"{out}: is there already")
     first = model_directory(sources[0])
-    captioner = load_captioner(first)
+    captioner = load_trainable(first)
     if not isinstance(captioner, CnnTransformerCaptioner):
         raise BrokenModelError(f"{captioner.method} cannot be averaged")
+    network = cast(CnnTransformer, captioner.network)
     total = read_weights(sources[0])
     for source in sources[1:]:
         more = read_weights(source)
@@ -83,7 +85,7 @@ def average(sources: Sequence[str], out: Path) -> None:
                 raise RunError(f"{source}: not of the shape of {sources[0]}: {name}")
             tensor += more[name]
     with torch.no_grad():
-        for name, tensor in captioner.network.state_dict().items():
+        for name, tensor in network.state_dict().items():
             if name in total:
                 tensor.copy_(total[name] / len(sources))
     began = metadata_module.read(first)
@@ -94,7 +96,7 @@ def average(sources: Sequence[str], out: Path) -> None:
             "source": f"{began.source}, then python -m training.average of {len(sources)}",
         }
     )
-    export(captioner.network, captioner.tokenizer, metadata, out)
+    export(network, captioner.tokenizer, metadata, out)
 
 
 def main(arguments: list[str] | None = None) -> int:
