@@ -10,7 +10,8 @@ also writes `results.json` in the official COCO results format and `metrics.json
 the scores into the model directory's own `captionbox.json` and model card; with `--precision` it
 records the CIDEr in that number format, from which the server knows whether the model stands it.
 `--report` writes a page with the scores, the run's learning curve and pictures. METEOR and SPICE
-need Java.
+need Java. The share of captions that are in no training caption is that of the run's own data, or
+of `--train-captions`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -35,10 +36,14 @@ from training.coco import CaptionedImage, DataError, load_split
 from training.image_cache import ImageCache
 from training.learning_curve import log_of
 from training.metrics import JavaMetric, Scores, score
-from training.model_card import card
+from training.model_card import card, is_ours
 from training.model_directory import model_directory
 from training.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
 from training.report import ReportContent, write_report
+from training.run_arguments import add_image_cache
+from training.run_directory import DATA_NAME, RunError, find_in_run
+from training.score_rows import metric_rows, statistic_rows
+from training.session import read_sources
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +82,7 @@ def evaluate(
     image_cache: Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
     precision: Precision = "fp32",
+    train_captions: Sequence[Path] | None = None,
 ) -> Evaluation:
     """Caption every picture of a split and score the captions.
 
@@ -91,12 +97,16 @@ def evaluate(
         image_cache: folder for decoded pictures; `None` decodes anew.
         max_unreadable: share of pictures that may be missing or damaged, 0..1.
         precision: what the model is to compute in.
+        train_captions: data set folders with the captions that the model learnt from, for the share
+            of captions that it made up itself; `None` takes those of the run, if `model` is one.
 
     Raises:
         BrokenModelError, DataError, ModelNotFoundError: see there.
         ValueError: the model's method cannot compute in `precision`.
     """
     captioner = load_captioner(model_directory(model), precision)
+    # Before all the captioning: a wrong folder shows at once.
+    learnt = training_captions(model, train_captions)
     part = without_unreadable(load_split(data, split), max_unreadable)
     spec = captioner.preprocess
     reader = PictureReader(spec, [ImageCache(image_cache, part, spec)] if image_cache else [])
@@ -110,31 +120,47 @@ def evaluate(
     )
     images = tuple(image for image in part.images if image.image_id in captions)
     references = {image.image_id: image.references for image in images}
-    scores = score(captions, references, tokenizer=tokenizer, with_java=with_java)  # type: ignore[arg-type]
+    scores = score(
+        captions,
+        references,
+        tokenizer=tokenizer,  # type: ignore[arg-type]
+        with_java=with_java,
+        training_captions=learnt,
+    )
     unreadable = len(part.all_images) - len(images)
     width = beams or captioner.defaults.num_beams
     return Evaluation(part.name, images, captions, scores, width, unreadable, precision)
 
 
+def training_captions(model: str, folders: Sequence[Path] | None) -> list[str] | None:
+    """Return the captions that a model learnt from; None where nobody knows them.
+
+    Args:
+        model: store tag, model directory or run folder.
+        folders: data set folders; `None` takes those of the run.
+
+    Raises:
+        DataError: one of `folders` has no training split, or a broken one.
+    """
+    if folders is not None:
+        return [text for folder in folders for text in load_split(folder, "train").captions]
+    data = find_in_run(model, DATA_NAME)
+    if data is None:
+        return None
+    try:
+        folders = [source.folder for source in read_sources(data.parent)]
+        return training_captions(model, folders)
+    except (DataError, RunError) as error:
+        logger.warning("the captions that the run learnt from cannot be read: %s", error)
+        return None
+
+
 def table(evaluation: Evaluation) -> str:
     """Return the scores as lines of text."""
     scores = evaluation.scores
-    rows = {
-        "BLEU-1": scores.bleu_1,
-        "BLEU-2": scores.bleu_2,
-        "BLEU-3": scores.bleu_3,
-        "BLEU-4": scores.bleu_4,
-        "ROUGE-L": scores.rouge_l,
-        "CIDEr": scores.cider,
-        "METEOR": scores.meteor,
-        "SPICE": scores.spice,
-    }
     lines = [f"{evaluation.data}: {scores.num_images} pictures, tokens by {scores.tokenizer}"]
-    lines += [f"  {name:<8} {value:.4f}" for name, value in rows.items() if value is not None]
-    lines.append(
-        f"  {scores.vocabulary_used} words used, {scores.mean_length:.1f} words a caption, "
-        f"{scores.distinct_captions} distinct captions"
-    )
+    rows = [*metric_rows(scores), *statistic_rows(scores)]
+    lines += [f"  {row.name:<17} {row.text:>7}  {row.note}" for row in rows]
     if evaluation.unreadable:
         lines.append(f"  {evaluation.unreadable} pictures cannot be read and were left out")
     return "\n".join(lines)
@@ -158,16 +184,9 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
 
 def record(evaluation: Evaluation, directory: Path) -> None:
     """Write the scores into a model directory's metadata and card."""
-    scores, found = evaluation.scores, metadata_module.read(directory)
-    measured = {
-        "bleu_1": scores.bleu_1,
-        "bleu_2": scores.bleu_2,
-        "bleu_3": scores.bleu_3,
-        "bleu_4": scores.bleu_4,
-        "rouge_l": scores.rouge_l,
-        "cider": scores.cider,
-    }
-    rounded = {name: round(value, 4) for name, value in measured.items()}
+    found = metadata_module.read(directory)
+    measured = metric_rows(evaluation.scores)
+    rounded = {row.key: round(row.value, 4) for row in measured if row.value is not None}
     if evaluation.precision == "fp32":
         change: dict[str, object] = {"metrics": {**found.metrics, evaluation.data: rounded}}
     else:
@@ -179,7 +198,9 @@ def record(evaluation: Evaluation, directory: Path) -> None:
         change = {"cider_by_precision": by_precision}
     updated = found.model_copy(update=change)
     metadata_module.write(directory, updated)
-    (directory / metadata_module.CARD_NAME).write_text(card(updated), encoding="utf-8")
+    path = directory / metadata_module.CARD_NAME
+    if not path.is_file() or is_ours(path.read_text(encoding="utf-8", errors="replace")):
+        path.write_text(card(updated), encoding="utf-8")
 
 
 def report(evaluation: Evaluation, model: str, folder: Path) -> Path:
@@ -229,13 +250,20 @@ def main(arguments: list[str] | None = None) -> int:
         choices=get_args(Precision),
         help="what the model computes in (default: fp32, the reference)",
     )
-    parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
+    add_image_cache(parser)
     parser.add_argument(
         "--max-unreadable",
         type=float,
         default=MAX_UNREADABLE,
         metavar="SHARE",
         help="share of pictures that may be missing or damaged (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--train-captions",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="data sets whose training captions a caption may repeat (default: the run's own)",
     )
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="write a page with pictures")
     parser.add_argument("--out", type=Path, help="write results.json and metrics.json here")
@@ -255,6 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
             image_cache=options.image_cache,
             max_unreadable=options.max_unreadable,
             precision=options.precision,
+            train_captions=options.train_captions,
         )
         if options.out:
             write_results(found, options.out)

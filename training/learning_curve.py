@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.charts import Point
-from training.run_directory import LOG_NAME, MODEL_NAME
+from training.run_directory import LOG_NAME, find_in_run
 
 
 def log_of(model: str) -> Path | None:
     """Return the log of the run that `model` is, or is the best model of; None if it is neither."""
-    folder = Path(model)
-    folders = [folder, folder.parent] if folder.name == MODEL_NAME else [folder]
-    return next((f / LOG_NAME for f in folders if (f / LOG_NAME).is_file()), None)
+    return find_in_run(model, LOG_NAME)
 
 
 def read_curves(log: Path, names: Sequence[str]) -> dict[str, list[Point]]:

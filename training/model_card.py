@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from models.metadata import ModelMetadata
 
+_OURS = "library_name: captionbox"
+
+
+def is_ours(text: str) -> bool:
+    """Whether a card was written by `card`, and not by the authors of an imported model."""
+    return _OURS in text
+
 
 def card(metadata: ModelMetadata) -> str:
     """Return the model card as Markdown; every number in it comes from `metadata`."""
     lines = [
         "---",
         "pipeline_tag: image-to-text",
-        "library_name: captionbox",
+        _OURS,
         *([f"license: {metadata.licence}"] if metadata.licence else []),
         "---",
         "",

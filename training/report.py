@@ -21,6 +21,7 @@ from training.learning_curve import read_curves
 from training.metrics import Scores, words
 from training.pictures import read_picture
 from training.report_style import CSS
+from training.score_rows import metric_rows, statistic_rows
 
 logger = logging.getLogger(__name__)
 
@@ -123,43 +124,18 @@ def _page(content: ReportContent, links: Iterable[tuple[str, str]], sections: It
 
 def _scores(content: ReportContent) -> str:
     scores = content.scores
-    tiles = [
-        ("CIDEr", f"{scores.cider:.3f}"),
-        ("BLEU-4", f"{scores.bleu_4:.3f}"),
-        ("ROUGE-L", f"{scores.rouge_l:.3f}"),
-        ("METEOR", "" if scores.meteor is None else f"{scores.meteor:.3f}"),
-        ("SPICE", "" if scores.spice is None else f"{scores.spice:.3f}"),
-    ]
+    metrics = metric_rows(scores)
+    by_key = {row.key: row for row in metrics}
     shown = "".join(
-        f"<div{' class=main' if name == 'CIDEr' else ''}><dt>{name}</dt><dd>{value}</dd></div>"
-        for name, value in tiles
-        if value
+        f"<div{' class=main' if key == 'cider' else ''}><dt>{by_key[key].name}</dt>"
+        f"<dd>{by_key[key].value:.3f}</dd></div>"
+        for key in ("cider", "bleu_4", "rouge_l", "meteor", "spice")
+        if key in by_key
     )
-    rows = [
-        ("BLEU-1", f"{scores.bleu_1:.4f}", "single words that people also used"),
-        ("BLEU-2", f"{scores.bleu_2:.4f}", "… and pairs"),
-        ("BLEU-3", f"{scores.bleu_3:.4f}", "… and triples"),
-        ("BLEU-4", f"{scores.bleu_4:.4f}", "… and runs of four"),
-        ("ROUGE-L", f"{scores.rouge_l:.4f}", "longest common run of words, gaps allowed"),
-        (
-            "CIDEr",
-            f"{scores.cider:.4f}",
-            "agreement with people, rare words counting more; 0 to 10",
-        ),
-        ("Words used", f"{scores.vocabulary_used:,}", "different words over all captions"),
-        ("Length", f"{scores.mean_length:.1f}", "words a caption, on average"),
-        (
-            "Distinct captions",
-            f"{scores.distinct_share:.1%}",
-            f"{scores.distinct_captions:,} of {scores.num_images:,}",
-        ),
-    ]
-    if scores.unseen_share is not None:
-        rows.append(("New captions", f"{scores.unseen_share:.1%}", "not among the training ones"))
     lines = "".join(
-        f'<tr><th scope="row">{name}</th><td class="number">{value}</td>'
-        f'<td class="note">{escape(note)}</td></tr>'
-        for name, value, note in rows
+        f'<tr><th scope="row">{row.name}</th><td class="number">{row.text}</td>'
+        f'<td class="note">{escape(row.note)}</td></tr>'
+        for row in [*metrics, *statistic_rows(scores)]
     )
     return (
         f'<section id="scores"><h2>Scores</h2><p class="note">Higher is better throughout; '

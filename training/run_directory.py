@@ -74,6 +74,13 @@ def require_space(run: Path, parameters: int, averaged: bool) -> None:
         raise RunError(f"{run}: {lacking} for checkpoints")
 
 
+def find_in_run(model: str, name: str) -> Path | None:
+    """Return a file of the run that `model` is, or is the best model of; None if it is neither."""
+    folder = Path(model)
+    folders = [folder, folder.parent] if folder.name == MODEL_NAME else [folder]
+    return next((f / name for f in folders if (f / name).is_file()), None)
+
+
 def complete_checkpoints(run: Path) -> list[Path]:
     """Return the run's usable checkpoints, oldest first.
 

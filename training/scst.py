@@ -41,6 +41,7 @@ from training.mixture import DataSource
 from training.model_directory import load_trainable, model_directory
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
+from training.run_arguments import add_run_arguments
 from training.run_directory import RunError
 from training.session import Session, read_start, write_start
 from training.splits import Splits
@@ -245,18 +246,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", help="store tag, model directory or run folder to start from")
     parser.add_argument("--config", default="scst", help="recipe: a name or a .json file")
-    parser.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="DIR[=WEIGHT]",
-        help="data set folder; =0.5 takes half of its pictures an epoch, =2 takes them twice",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
-    parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
-    parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
-    parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    add_run_arguments(parser)
     options = parser.parse_args(arguments)
     if not options.resume and not (options.model and options.data):
         parser.error("a new run needs --model and --data")

@@ -244,9 +244,18 @@ def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
         RecipeError: its recipe is damaged.
     """
     run_directory.prepare(run, resume=True)
+    return load_recipe(str(run / run_directory.RECIPE_NAME)), read_sources(run)
+
+
+def read_sources(run: Path) -> list[DataSource]:
+    """Return the data of a run.
+
+    Raises:
+        RunError: there is no run, or what it says of its data is damaged.
+    """
     path = run / run_directory.DATA_NAME
     try:
-        sources = [
+        return [
             # Only the folder's name in runs that began before weights existed.
             DataSource(Path(entry))
             if isinstance(entry, str)
@@ -255,4 +264,3 @@ def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise run_directory.RunError(f"{path}: damaged: {error!r}") from error
-    return load_recipe(str(run / run_directory.RECIPE_NAME)), sources

@@ -44,6 +44,7 @@ from training.model_directory import TrainingVocabulary, load_trainable, model_d
 from training.output_bias import log_frequencies
 from training.processes import is_main, start_logging
 from training.recipe import Recipe, RecipeError, load_recipe
+from training.run_arguments import add_run_arguments
 from training.run_directory import RunError
 from training.session import Session, read_start, write_start
 from training.splits import Splits
@@ -240,22 +241,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", help="recipe: a name or a .json file")
-    parser.add_argument(
-        "--data",
-        action="append",
-        default=[],
-        metavar="DIR[=WEIGHT]",
-        help="data set folder; =0.5 takes half of its pictures an epoch, =2 takes them twice",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
-    parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
+    add_run_arguments(parser)
     parser.add_argument("--init", metavar="MODEL", help="store tag, model directory or run folder")
     parser.add_argument(
         "--trunk", metavar="FILE|HUB_ID[@REVISION]", help="pretrained weights of the image trunk"
     )
-    parser.add_argument("--image-cache", type=Path, metavar="DIR", help="keep decoded pictures")
-    parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
-    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args(arguments)
     if not options.resume and not (options.config and options.data):
         parser.error("a new run needs --config and --data")
