@@ -6,15 +6,19 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoModelForImageTextToText
 
 from models.families import METHOD, family_class
 from models.families.checkpoint import model_type, open_tokenizer
+from models.families.family import Family
 from models.hub_preprocessing import read_content
 from models.import_error import ModelImportError
 from models.importing import CONFIG_NAME, load_pretrained, read_json
 from models.interface import DecodeDefaults
 from models.metadata import ModelMetadata
+from models.network_decoding import NetworkState
+from models.preprocessing import PreprocessSpec
 
 # Longer captions than these are possible, but not what alt text wants by default.
 _LONGEST_DEFAULT = 48
@@ -48,6 +52,7 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     family = kind(network, open_tokenizer(directory))
     settings = read_content(directory)
     spec = family.spec(settings)
+    _check(family, spec)
     family.network.save_pretrained(target)
     family.tokenizer.save_pretrained(target)
     return ModelMetadata(
@@ -58,6 +63,21 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
         parameters=sum(weights.numel() for weights in family.network.parameters()),
         notes=family.notes(settings),
     )
+
+
+def _check(family: Family, spec: PreprocessSpec) -> None:
+    """Have the network read a grey picture and its prompt.
+
+    Raises:
+        ModelImportError: it cannot: a size, a marker or the chat template does not fit.
+    """
+    grey = torch.full((1, 3, spec.height, spec.width), 0.25, dtype=family.network.dtype)
+    try:
+        with torch.inference_mode():
+            prefill = family.prefill(grey, family.decode.prompt)
+            family.step(torch.zeros(1, dtype=torch.int64), NetworkState.start(prefill, 1))
+    except Exception as error:  # jinja, tokenizers, torch and transformers raise many kinds
+        raise ModelImportError(f"the network cannot read a picture: {error}") from error
 
 
 def decode_defaults(family: DecodeDefaults, generation: Any) -> DecodeDefaults:

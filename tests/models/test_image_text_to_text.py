@@ -264,6 +264,15 @@ def test_a_layout_of_remote_code_is_named(tmp_path: Path) -> None:
         import_tiny(tmp_path / "florence2", tmp_path / "model")
 
 
+@pytest.mark.parametrize("template", ["{% if %}", "no picture", "{{ messages[9].role }}<image>"])
+def test_a_chat_template_that_does_not_fit_is_noticed(tmp_path: Path, template: str) -> None:
+    MAKERS["smolvlm"](tmp_path / "hub")
+    (tmp_path / "hub" / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ModelImportError, match="the network cannot read a picture"):
+        import_tiny(tmp_path / "hub", tmp_path / "model")
+
+
 def test_blip2_with_an_encoder_is_refused() -> None:
     config = SimpleNamespace(
         use_decoder_only_language_model=False, text_config=SimpleNamespace(model_type="t5")
