@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from serving.version import __version__
 from tests.drawings import caption_of
 from tests.web.browsing import expect
 from tests.web.conftest import Opener
+from tests.web.test_access import DESKTOP, PHONE, check
 
 Picture = Callable[..., Path]
 
@@ -25,6 +30,28 @@ def test_title_version_and_routes_are_ours_in_light_and_dark(
         page.screenshot(path=tmp_path / f"{scheme}.png")
         dark = page.evaluate("document.documentElement.classList.contains('dark-mode')")
         assert dark == (scheme == "dark")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "device"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark"]
+)
+def test_axe_finds_nothing(
+    open_matching_page: Opener, scheme: str, device: dict[str, Any]
+) -> None:
+    page = open_matching_page("/docs", color_scheme=scheme, reduced_motion="reduce", **device)
+    expect(page.locator(".info .title")).to_contain_text("Captionbox")
+    check(page)
+    for operation in ("captions-caption", "captions-match", "models-listModels"):
+        page.locator(f"#operations-{operation} .opblock-summary").click()
+        expect(page.locator(f"#operations-{operation} button.execute")).to_be_visible()
+    check(page)
+
+
+def test_operations_have_addresses(open_page: Opener) -> None:
+    page = open_page("/docs#/captions/caption")
+    expect(page.locator("#operations-captions-caption button.execute")).to_be_visible()
+    page.locator("#operations-models-listModels .opblock-summary").click()
+    expect(page).to_have_url(re.compile("#/models/listModels$"))
 
 
 def test_try_it_out_with_a_file(open_page: Opener, picture: Picture) -> None:

@@ -24,6 +24,43 @@ const OptionalFieldsAreOptional = () => ({
   },
 });
 
+/**
+ * Swagger UI plugin for those who do not see the page: headings in order, no link within a button.
+ *
+ * Addresses such as `#/captions/match` go on working: they are read and written elsewhere.
+ */
+const Accessible = () => ({
+  wrapComponents: {
+    DeepLink: (_, { React }) => ({ text }) => React.createElement("span", null, text),
+    operations: (Original, { React }) => (props) =>
+      React.createElement(
+        React.Fragment,
+        null,
+        React.createElement("h2", { className: "sr-only" }, "Routes"),
+        React.createElement(Original, props),
+      ),
+  },
+});
+
+/** Name what Swagger UI leaves without a name of its own; let the keyboard scroll what scrolls. */
+function complete() {
+  for (const code of document.querySelectorAll("pre.microlight:not([tabindex])")) code.tabIndex = 0;
+  for (const region of document.querySelectorAll(".responses-table[id]")) {
+    const name = region.id.replaceAll("_", " ");
+    if (region.getAttribute("aria-label") !== name) region.setAttribute("aria-label", name);
+  }
+  for (const select of document.querySelectorAll(".examples-select select:not([aria-label])")) {
+    select.setAttribute("aria-label", "Example");
+  }
+  for (const row of document.querySelectorAll("tr[data-property-name], tr[data-param-name]")) {
+    const name = row.dataset.propertyName ?? row.dataset.paramName;
+    for (const field of row.querySelectorAll("input:not([aria-label]), select:not([aria-label])")) {
+      field.setAttribute("aria-label", name);
+    }
+  }
+}
+new MutationObserver(complete).observe(document.body, { childList: true, subtree: true });
+
 SwaggerUIBundle({
   url: "docs.json",
   dom_id: "#swagger-ui",
@@ -32,5 +69,5 @@ SwaggerUIBundle({
   tryItOutEnabled: true,
   validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [OptionalFieldsAreOptional],
+  plugins: [OptionalFieldsAreOptional, Accessible],
 });
