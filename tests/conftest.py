@@ -79,10 +79,17 @@ def tiny_matcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def matching_home(bentoml_home: Path, tiny_matcher: Path) -> Path:
-    """Return a BENTOML_HOME whose store holds `compact:test` and `bridgetower:test`."""
-    install(bentoml_home, tiny_matcher, "bridgetower")
-    return bentoml_home
+def matching_home(
+    tiny_model: Path, tiny_matcher: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a BENTOML_HOME whose store holds `compact:test` and `bridgetower:test`.
+
+    Not `bentoml_home`: servers that run at once would share their metrics' files in one home.
+    """
+    home = tmp_path_factory.mktemp("matching")
+    install(home, tiny_model)
+    install(home, tiny_matcher, "bridgetower")
+    return home
 
 
 @pytest.fixture(scope="session")
