@@ -71,15 +71,17 @@ def _tell(exchange: Exchange, scope: Scope, status: int) -> None:
         "method": exchange.method,
         "route": path,
         "status": status,
+        "problem": exchange.problem or None,
         "ms": ms,
         "model": exchange.model or None,
         "images": exchange.images,
-        "key": request_id.key_name(scope),
+        "key": exchange.key_name or None,
     }
-    words = [f"{exchange.method} {path} {status} in {ms} ms"]
+    outcome = f"{status} {exchange.problem}".rstrip()
+    words = [f"{exchange.method} {path} {outcome} in {ms} ms"]
     if exchange.model:
         words.append(f"{exchange.images} image{'s' * (exchange.images != 1)} by {exchange.model}")
-    if fields["key"]:
-        words.append(f"key {fields['key']}")
+    if exchange.key_name:
+        words.append(f"key {exchange.key_name}")
     words.append(f"id {fields['id']}")
     logger.info(", ".join(words), extra={FIELDS: fields})

@@ -12,7 +12,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import metrics, request_id
+from serving import exchange as exchanges
+from serving import metrics
 from serving.keys import KeyRing
 from serving.problems import Problem
 
@@ -50,8 +51,7 @@ class AuthMiddleware:
                 raise _refusal(bool(given))
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _CREDENTIALS]
             if name is not None:
-                request_id.put_key_name(scope, name)
-                metrics.requests_by_key().labels(name).inc()
+                _note(name)
         await self.app(scope, receive, send)
 
 
@@ -69,6 +69,14 @@ def _given(scope: Scope) -> Iterator[bytes]:
                 yield token.strip()
         elif name == b"x-api-key" and value.strip():
             yield value.strip()
+
+
+def _note(name: str) -> None:
+    """Put the key's name where log and metrics find it."""
+    metrics.requests_by_key().labels(name).inc()
+    exchange = exchanges.current()
+    if exchange is not None:
+        exchange.key_name = name
 
 
 def _refusal(presented: bool) -> Problem:

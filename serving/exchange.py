@@ -28,6 +28,8 @@ class Exchange:
         route: the route that answers, empty where none does. There are few: fit for a label.
         model: name of the model that captioned, empty where none did.
         images: how many pictures were to be captioned so far.
+        key_name: name of the API key that was used, empty where none was. Never the key.
+        problem: kind of the problem that it was answered with, empty where there was none.
         places: how many pictures it may have in progress; see `serving.admission`.
         started: `time.monotonic()` when it came in.
         asked: `time.monotonic()` when its first picture was there; an upload can take its time.
@@ -37,6 +39,8 @@ class Exchange:
     route: str = ""
     model: str = ""
     images: int = 0
+    key_name: str = ""
+    problem: str = ""
     places: int = 0
     started: float = field(default_factory=time.monotonic)
     asked: float = field(default_factory=time.monotonic)

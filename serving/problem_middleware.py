@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -56,7 +57,12 @@ class ProblemMiddleware:
         except ClientDisconnect:
             pass  # nobody is there to be answered; the access log tells of it
         except Exception:
-            logger.exception("unhandled error on %s", request_id.describe(scope))
+            logger.exception(
+                "unhandled error on %s %s, id %s",
+                scope.get("method"),
+                quote(scope.get("path", "")[:200]),
+                request_id.of(scope),
+            )
             await answer.refuse(Problem("internal-error"))
 
 

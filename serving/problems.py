@@ -6,7 +6,6 @@ error that the framework produces, into an `application/problem+json` response.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving import exchange as exchanges
 from serving import metrics, request_id
-
-logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "/problems/"
@@ -215,9 +213,9 @@ def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
 
 def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
     """Return the response for `problem` to the request of the ASGI `scope`."""
-    # Probes are refused many times while the models load.
-    level = logging.DEBUG if problem.type_slug == "not-ready" else logging.INFO
-    logger.log(level, "%d %s: %s", problem.status, problem.type_slug, request_id.describe(scope))
+    exchange = exchanges.current()
+    if exchange is not None:
+        exchange.problem = problem.type_slug
     return Response(
         account(problem, scope).model_dump_json(exclude_none=True),
         status_code=problem.status,

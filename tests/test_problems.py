@@ -130,7 +130,7 @@ def test_what_is_raised(client: TestClient, caplog: pytest.LogCaptureFixture) ->
     assert not [record for record in caplog.records if record.exc_info]
     details = check(client.get("/raise?what=bug"), 500, "internal-error")
     assert [record for record in caplog.records if record.exc_info]
-    assert f"request {details.request_id}" in caplog.text
+    assert f"id {details.request_id}" in caplog.text
 
 
 def test_a_client_that_goes_away_is_no_error(
