@@ -70,8 +70,9 @@ class ImageTextToTextCaptioner(Captioner):
         self.check_pixels(pixels)
         with torch.inference_mode():
             hypotheses = self._decode(pixels, options)
+        end = self.family.end_ids[0]
         return [
-            [as_caption(self._text(hypothesis, options), hypothesis) for hypothesis in group]
+            [as_caption(self._text(hypothesis, options), hypothesis, end) for hypothesis in group]
             for group in hypotheses
         ]
 

@@ -236,6 +236,8 @@ class Caption(BaseModel):
         log_prob: sum of the tokens' natural-log probabilities, end token included; at most 0.
         confidence: `exp(mean token log-probability)`, 0..1. Comparable between captions of one
             model, not between models, and not the chance that the caption is right.
+        tokens: how many tokens the model wrote, the end token included; None where it is not known.
+        truncated: whether it was cut at `max_length`, before its end.
         words: filled on request, where the method has cross-attention.
         match_score: 0..1, a matcher's probability that the caption belongs to the picture; filled
             by `rerank`.
@@ -244,6 +246,8 @@ class Caption(BaseModel):
     text: str
     log_prob: float
     confidence: Annotated[float, Field(ge=0.0, le=1.0)]
+    tokens: Annotated[int | None, Field(ge=0)] = None
+    truncated: bool = False
     words: list[WordAttention] | None = None
     match_score: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
 

@@ -119,7 +119,8 @@ class NetworkCaptioner(Captioner):
         )
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:
-        return as_caption(self.tokenizer.sentence(hypothesis.tokens), hypothesis)
+        text = self.tokenizer.sentence(hypothesis.tokens)
+        return as_caption(text, hypothesis, self.network.eos_id)
 
     def _words(
         self, memory: torch.Tensor, hypotheses: list[list[Hypothesis]]

@@ -112,7 +112,13 @@ def find_captions(
     )
 
 
-def as_caption(text: str, hypothesis: Hypothesis) -> Caption:
-    """Return a decoded caption with its scores."""
-    mean = hypothesis.log_prob / max(len(hypothesis.tokens), 1)
-    return Caption(text=text, log_prob=hypothesis.log_prob, confidence=min(1.0, math.exp(mean)))
+def as_caption(text: str, hypothesis: Hypothesis, eos_id: int) -> Caption:
+    """Return a decoded caption with its scores; `eos_id` is the token that ends a whole one."""
+    tokens = hypothesis.tokens
+    return Caption(
+        text=text,
+        log_prob=hypothesis.log_prob,
+        confidence=min(1.0, math.exp(hypothesis.log_prob / max(len(tokens), 1))),
+        tokens=len(tokens),
+        truncated=tokens[-1:] != (eos_id,),
+    )

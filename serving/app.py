@@ -20,6 +20,7 @@ from serving.caption_api import caption_routes
 from serving.docs_page import docs_routes
 from serving.gateway import gateway_of
 from serving.match_api import match_route
+from serving.openai_api import openai_route
 from serving.openapi import document
 from serving.pages import page_routes
 from serving.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> Starlette:
             *public,
             *caption_routes(),
             match_route(),
+            openai_route(),
             Route("/v1/models", _models),
             *(Route(f"/v1/models/{name}", _model(name)) for name in settings.served_names),
         ],

@@ -9,8 +9,15 @@ from pydantic.json_schema import models_json_schema
 
 from serving.auth import open_paths
 from serving.match_schemas import MatchResponse
+from serving.openai_schemas import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Message,
+    StreamOptions,
+)
 from serving.openapi_auth import add_security
 from serving.openapi_captions import caption_paths
+from serving.openapi_chat import chat_paths
 from serving.openapi_match import match_paths
 from serving.openapi_parts import REF, ok, problems
 from serving.problems import KINDS, TYPE_PREFIX, ProblemDetails
@@ -43,12 +50,19 @@ def document(settings: Settings) -> dict[str, Any]:
         BatchResponse,
         ModelsResponse,
         ServedModel,
+        ChatCompletion,
+        ChatCompletionChunk,
         ProblemDetails,
     ]
     if settings.matcher:
         answers.append(MatchResponse)
     _, schemas = models_json_schema(
-        [(answer, "serialization") for answer in answers], ref_template=REF
+        [
+            (Message, "validation"),
+            (StreamOptions, "validation"),
+            *((answer, "serialization") for answer in answers),
+        ],
+        ref_template=REF,
     )
     kinds = "\n".join(
         f"- `{TYPE_PREFIX}{slug}` ({kind.status}): {kind.advice}" for slug, kind in KINDS.items()
@@ -70,6 +84,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "paths": {
             **caption_paths(settings),
             **match_paths(settings),
+            **chat_paths(settings),
             "/v1/models": {
                 "get": _get("models", "listModels", "List served models", ok("ModelsResponse"))
             },

@@ -8,7 +8,9 @@ from serving.fetch import MAX_REDIRECTS, MAX_URL_LENGTH
 from serving.forms import BATCH_FIELD, IMAGE_FIELD, MOST_IMAGES
 from serving.openapi_parts import (
     PICTURE_PROBLEMS,
+    PIXEL_URL,
     REQUEST_PROBLEMS,
+    URL_PROBLEMS,
     body,
     caption_fields,
     ok,
@@ -17,10 +19,6 @@ from serving.openapi_parts import (
 )
 from serving.schemas import CAPTION_EXAMPLE, RERANK_EXAMPLE
 from serving.settings import Settings
-
-_URL_PROBLEMS = ("urls-not-allowed", "url-refused", "url-answer", "url-unreachable", "url-timeout")
-_DATA_URL = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAP///ywAAAAAAQABAAACAkQBADs="
-"""A picture of one red pixel."""
 
 _OPTIONS = (
     "Every option may be left out: the model's own default then holds. A field that is unknown, or "
@@ -62,7 +60,7 @@ def _caption_url(settings: Settings) -> dict[str, Any]:
         if settings.allow_urls
         else "This server fetches nothing: it takes `data:` URLs only."
     )
-    example = "https://example.org/dog.jpg" if settings.allow_urls else _DATA_URL
+    example = "https://example.org/dog.jpg" if settings.allow_urls else PIXEL_URL
     url = {
         "type": "string",
         "minLength": 1,
@@ -82,7 +80,7 @@ def _caption_url(settings: Settings) -> dict[str, Any]:
         "requestBody": body("application/json", ["url"], {"url": url, **options}),
         "responses": {
             "200": _captions(settings),
-            **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *_URL_PROBLEMS),
+            **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *URL_PROBLEMS),
         },
     }
 

@@ -31,6 +31,12 @@ REQUEST_PROBLEMS = (
 PICTURE_PROBLEMS = ("unsupported-image", "broken-image", "too-many-pixels")
 """Kinds of problems that a picture may have."""
 
+URL_PROBLEMS = ("urls-not-allowed", "url-refused", "url-answer", "url-unreachable", "url-timeout")
+"""Kinds of problems that a picture's address may have."""
+
+PIXEL_URL = "data:image/gif;base64,R0lGODlhAQABAIAAAP8AAP///ywAAAAAAQABAAACAkQBADs="
+"""A picture of one red pixel."""
+
 
 def picture_field(settings: Settings) -> dict[str, Any]:
     """Return the schema of a form's picture file."""

@@ -6,6 +6,7 @@ error that the framework produces, into an `application/problem+json` response.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from starlette.responses import Response
 
 from serving import exchange as exchanges
 from serving import metrics, request_id
+from serving.openai_errors import OpenAIError, openai_error
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "/problems/"
@@ -140,6 +142,9 @@ class ProblemDetails(BaseModel):
     errors: Annotated[
         list[FieldError] | None, Field(description="The fields at fault, if fields are.")
     ] = None
+    error: Annotated[
+        OpenAIError | None, Field(description="The same for OpenAI's clients, below `/v1/`.")
+    ] = None
 
 
 class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
@@ -200,14 +205,18 @@ def invalid_fields(errors: Sequence[FieldError]) -> Problem:
 def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
     """Return what is told of `problem` to the request of the ASGI `scope`; counts it."""
     metrics.problems().labels(problem.type_slug).inc()
+    path = scope.get("path", "")
+    field = problem.errors[0].field if problem.errors else None
+    error = openai_error(path, problem.type_slug, problem.status, problem.detail, field)
     return ProblemDetails(
         type=TYPE_PREFIX + problem.type_slug,
         title=problem.title,
         status=problem.status,
         detail=problem.detail,
-        instance=quote(scope.get("path", ""), safe="/-._~") or "/",
+        instance=quote(path, safe="/-._~") or "/",
         request_id=request_id.of(scope),
         errors=problem.errors,
+        error=error,
     )
 
 
@@ -216,8 +225,12 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
     exchange = exchanges.current()
     if exchange is not None:
         exchange.problem = problem.type_slug
+    details = account(problem, scope)
+    content = details.model_dump(exclude_none=True)
+    if details.error is not None:
+        content["error"] = details.error.model_dump()  # OpenAI's have every member, null or not
     return Response(
-        account(problem, scope).model_dump_json(exclude_none=True),
+        json.dumps(content, ensure_ascii=False, separators=(",", ":")),
         status_code=problem.status,
         headers={**problem.headers, "Cache-Control": "no-store"},
         media_type=MEDIA_TYPE,

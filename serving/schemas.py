@@ -48,7 +48,15 @@ class Timing(BaseModel):
 
 
 CAPTION_EXAMPLE: JsonDict = {
-    "captions": [{"text": "A dog runs on the grass.", "confidence": 0.52, "log_prob": -4.6}],
+    "captions": [
+        {
+            "text": "A dog runs on the grass.",
+            "confidence": 0.52,
+            "log_prob": -4.6,
+            "tokens": 7,
+            "truncated": False,
+        }
+    ],
     "model": {"name": "compact", "version": "1.0.0", "method": "compact"},
     "image": {"width": 1024, "height": 768, "format": "JPEG"},
     "id": "holiday-17",
@@ -62,12 +70,16 @@ RERANK_EXAMPLE: JsonDict = {
             "text": "A brown dog runs on the grass.",
             "confidence": 0.44,
             "log_prob": -6.5,
+            "tokens": 8,
+            "truncated": False,
             "match_score": 0.97,
         },
         {
             "text": "A dog runs on the grass.",
             "confidence": 0.52,
             "log_prob": -4.6,
+            "tokens": 7,
+            "truncated": False,
             "match_score": 0.91,
         },
     ],

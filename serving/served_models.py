@@ -14,7 +14,7 @@ from models.interface import (
 )
 from models.store import StoredModel, find
 from serving import precision_record
-from serving.problems import Problem
+from serving.problems import Problem, invalid_field
 from serving.schemas import InputSize, ModelsResponse, ServedModel
 from serving.settings import PREFIX
 
@@ -89,8 +89,17 @@ class ServedModels:
         try:
             check_honoured(options, model.metadata.method, self._honours[model.name])
         except UnsupportedOptionError as error:
-            raise Problem("unsupported-option", str(error)) from None
+            faults = [invalid_field(error.option, "this model cannot honour it")]
+            raise Problem("unsupported-option", str(error), errors=faults) from None
         return model
+
+    def takes_prompt(self, name: str | None) -> bool:
+        """Whether the captioner of a name, or the default, honours a prompt.
+
+        Raises:
+            Problem: 404, no such captioner is served.
+        """
+        return "prompt" in self._honours[self.get(name).name]
 
     def captioners(self) -> list[StoredModel]:
         """Return every captioner, the default first."""

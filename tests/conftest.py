@@ -123,6 +123,19 @@ def locked_server(
     )
 
 
+@pytest.fixture(scope="session")
+def tight_server(bentoml_home: Path, start_server: Callable[..., Server]) -> Server:
+    """Return a server that misbehaves as `tests.faults` says, with room for one picture."""
+    return start_server(
+        bentoml_home,
+        what="tests.faults:Captioner",
+        max_concurrency="1",
+        timeout_s="3",
+        max_upload_mb="0.5",
+        max_pixels="1e4",
+    )
+
+
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """Return an HTTP client of `server`."""

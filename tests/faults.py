@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 import serving.engine
 from models import interface
@@ -59,4 +62,14 @@ class FaultyCaptioner(interface.Captioner):
 
 serving.engine.load_captioner = FaultyCaptioner.load  # type: ignore[attr-defined]
 
-from service import Captioner, Engine  # noqa: E402, F401 - made with the captioner above
+from service import Captioner, Engine, app  # noqa: E402, F401 - made with the captioner above
+
+SECRET = "/srv/secret/path.py"
+
+
+async def _boom(_: Request) -> Response:
+    raise RuntimeError(SECRET)
+
+
+# Faults of the gateway itself.
+app.router.routes += [Route("/boom", _boom), Route("/v1/boom", _boom)]

@@ -68,12 +68,13 @@ def from_value(value: object, status: int) -> Problem:
     """Return the problem that a decoded JSON value describes.
 
     Args:
-        value: problem details, OpenAI's `{"error": {"message": …}}`, or anything else.
+        value: problem details, OpenAI's `{"error": {"message": …}}`, both at once, or anything
+            else.
         status: the status where `value` names none.
     """
     fields = dict(value) if isinstance(value, dict) else {}
     inner = fields.get("error")
-    if isinstance(inner, dict):
+    if isinstance(inner, dict) and "title" not in fields:
         fields = {"detail": inner.get("message"), **inner}
     elif isinstance(inner, str):
         fields.setdefault("detail", inner)

@@ -32,6 +32,8 @@ class Caption(_Answer):
         confidence: exp(mean log-probability of the tokens), 0..1: comparable between captions of
             one model, not between models, and not the chance that the caption is right.
         log_prob: sum of the tokens' natural-log probabilities; at most 0.
+        tokens: how many tokens the model wrote, if the server tells.
+        truncated: whether the caption was cut at `max_length`.
         words: where the model looked, if `attention` was asked for.
         match_score: how well the matcher found it to fit the picture, 0..1, if `rerank` was asked
             for; the captions are then ordered by it.
@@ -40,6 +42,8 @@ class Caption(_Answer):
     text: str
     confidence: float
     log_prob: float
+    tokens: int | None = None
+    truncated: bool = False
     words: list[WordAttention] | None = None
     match_score: float | None = None
 
