@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openai import BadRequestError, OpenAI
 
 from tests.drawings import NAMES, caption_of, draw, encode
 from tests.models.families import MAKERS
@@ -81,3 +83,22 @@ def test_what_a_model_cannot_honour_is_refused(
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert reason in answer.json()["detail"]
+
+
+def test_in_a_chat_the_text_is_the_prompt_where_one_is_taken(blip_server: Server) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(encode(draw(NAMES[1]))).decode()}"
+    picture: Any = {"type": "image_url", "image_url": {"url": url}}
+    with OpenAI(base_url=f"{blip_server.url}/v1", api_key="none", max_retries=0) as client:
+
+        def chat(model: str, text: str) -> str:
+            content: Any = [{"type": "text", "text": text}, picture]
+            completion = client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": content}]
+            )
+            return completion.choices[0].message.content or ""
+
+        assert chat("tiny-blip", "The red man").startswith("The red man")
+        assert chat("compact", "The red man") == caption_of(NAMES[1])
+        with pytest.raises(BadRequestError, match="is a marker") as refused:
+            chat("tiny-blip", "a [SEP] dog")
+        assert refused.value.code == "unsupported_parameter"

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openai import BadRequestError, OpenAI
 
 from serving.problems import ProblemDetails
 from serving.schemas import BatchResponse, CaptionResponse
@@ -226,3 +227,19 @@ def test_batches_at_once_do_not_mix(client: httpx.Client) -> None:
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert all(pool.map(one, range(8)))
+
+
+def test_openais_clients_may_name_an_address_too(fetching: httpx.Client, site: Site) -> None:
+    with OpenAI(base_url=f"{fetching.base_url}/v1", api_key="none", max_retries=0) as client:
+
+        def ask(url: str) -> str | None:
+            picture: Any = {"type": "image_url", "image_url": {"url": url}}
+            completion = client.chat.completions.create(
+                model="compact", messages=[{"role": "user", "content": [picture]}]
+            )
+            return completion.choices[0].message.content
+
+        assert ask(site.url("/picture")) == caption_of("red ring")
+        with pytest.raises(BadRequestError) as refused:
+            ask("http://169.254.169.254/")
+        assert (refused.value.code, refused.value.type) == ("url_refused", "invalid_request_error")
