@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from typing import Any
 
 import httpx
 
 from serving.problems import ProblemDetails
 from tests.drawings import draw, encode
+from tests.server import Server
 
 PICTURE = encode(draw("red ring"))
 
@@ -28,3 +31,23 @@ def check(response: httpx.Response, status: int, slug: str) -> ProblemDetails:
     assert details.request_id == response.headers["x-request-id"]
     assert "Traceback" not in response.text and "site-packages" not in response.text
     return details
+
+
+def assert_logged(server: Server, identity: str, status: int, slug: str, more: str = "") -> None:
+    """Check that one line of the access log tells of a refusal.
+
+    Args:
+        server: what was asked.
+        identity: the request's.
+        status: of the answer.
+        slug: kind of the problem.
+        more: that the line has to have before the identity.
+    """
+    pattern = rf".* {status} {slug} in .*{re.escape(more)}, id {re.escape(identity)}\b.*"
+    deadline = time.monotonic() + 10
+    while True:
+        lines = re.findall(pattern, server.log.read_text(errors="replace"))
+        if lines or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)  # the answer may be here before the line is written
+    assert len(lines) == 1, server.tail()

@@ -18,7 +18,7 @@ from serving.auth import METRICS_PATH, PROBES
 from serving.problems import KINDS
 from serving.settings import Settings
 from serving.version import __version__
-from tests.asking import PICTURE, check
+from tests.asking import PICTURE, assert_logged, check
 from tests.drawings import encode
 from tests.faults import RAISING, SECRET, SLOW
 from tests.server import ROOT, Server
@@ -163,13 +163,21 @@ def _plain(method: str, path: str, **more: object) -> Callable[[httpx.Client], h
 
 
 JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+CHUNKS = [
+    b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n',
+    *[b"x" * 60_000] * 10,
+]
+
+
+def _form(content: object) -> Callable[[httpx.Client], httpx.Request]:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    return _plain("POST", "/caption", headers=headers, content=content)
 
 
 @pytest.mark.parametrize(
     ("status", "slug", "ask"),
     [
-        (400, "malformed-request", _plain("POST", "/caption", headers=FORM, content=b"--b\r\n\r\nx\r\n--b--")),
+        (400, "malformed-request", _form(b"--b\r\n\r\nx\r\n--b--")),
         (400, "malformed-request", _plain("POST", "/caption_url", headers=JSON, content=b"{")),
         (403, "urls-not-allowed", _plain("POST", "/caption_url", json={"url": "http://x/"})),
         (404, "not-found", _plain("GET", "/nothing")),
@@ -177,9 +185,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
         (404, "no-matcher", _plain("POST", "/match", files={"image": PICTURE})),
         (405, "method-not-allowed", _plain("DELETE", "/caption")),
         (413, "too-large", _upload(b"x" * 600_000)),
-        (413, "too-large", _plain("POST", "/caption", headers=FORM, content=iter(
-            [b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n',
-             *[b"x" * 60_000] * 10]))),
+        (413, "too-large", _form(iter(CHUNKS))),
         (415, "unsupported-image", _upload(b"%PDF")),
         (415, "unsupported-media-type", _plain("POST", "/caption", content=b"x")),
         (422, "broken-image", _upload(PICTURE[:100])),
@@ -191,7 +197,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=b"}
         (500, "internal-error", _upload(plain(RAISING))),
     ],
     ids=lambda value: str(value) if not callable(value) else "",
-)  # fmt: skip
+)
 def test_statuses(
     tight: httpx.Client,
     tight_server: Server,
@@ -208,18 +214,6 @@ def test_statuses(
     assert details.request_id == identity
     assert details.instance == request.url.path
     assert_logged(tight_server, identity, status, slug)
-
-
-def assert_logged(server: Server, identity: str, status: int, slug: str) -> None:
-    """Check that one line of the access log tells of the answer."""
-    deadline = time.monotonic() + 10
-    while True:
-        log = server.log.read_text(errors="replace")
-        lines = re.findall(rf".* {status} {slug} in .*, id {re.escape(identity)}\b.*", log)
-        if lines or time.monotonic() > deadline:
-            break
-        time.sleep(0.05)  # the answer may be here before the line is written
-    assert len(lines) == 1, server.tail()
 
 
 def test_too_many_and_too_late(tight: httpx.Client, tight_server: Server) -> None:
