@@ -107,12 +107,26 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bentoml", "serve", self.what, *where],
                 cwd=self.cwd,
-                env=environment(self.home, **self.settings),
+                env=environment(self._own_home(), **self.settings),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self.wait_ready(START_SECONDS)
         self.started_in = time.monotonic() - began
+
+    def _own_home(self) -> Path:
+        """Return a BENTOML_HOME with the same store, but metrics of its own.
+
+        Whenever a server starts, BentoML empties the folder of metrics in its home: under the feet
+        of another one that runs there.
+        """
+        own = self.log.with_suffix(".home")
+        own.mkdir(exist_ok=True)
+        for entry in self.home.iterdir():
+            link = own / entry.name
+            if entry.name != "prometheus_multiproc_dir" and not link.exists():
+                link.symlink_to(entry)
+        return own
 
     def wait_ready(self, seconds: float) -> float:
         """Wait for `/readyz`; return the seconds it took."""
