@@ -90,13 +90,7 @@ async def read_batch_form(request: Request) -> BatchForm:
 
 
 async def _read(request: Request, file_field: str, most: int) -> BatchForm:
-    require_multipart(request, file_field)
-    try:
-        form = await request.form(
-            max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=_MAX_FIELD_BYTES
-        )
-    except HTTPException as error:
-        raise Problem("malformed-request", f"The form cannot be read: {error.detail}") from None
+    form = await read_multipart(request, file_field, _MAX_PARTS, _MAX_FIELD_BYTES)
     try:
         # `/caption?model=NAME` means the same as the field; a query is not left unread.
         fields = FormData([*request.query_params.multi_items(), *form.multi_items()])
@@ -105,8 +99,20 @@ async def _read(request: Request, file_field: str, most: int) -> BatchForm:
         await form.close()
 
 
-def require_multipart(request: Request, file_field: str) -> None:
-    """Raise the 415 `Problem` unless the body is said to be a multipart form."""
+async def read_multipart(
+    request: Request, file_field: str, max_parts: int, max_field_bytes: int
+) -> FormData:
+    """Read a multipart form, whatever its fields. To be closed by the caller.
+
+    Args:
+        request: not read yet.
+        file_field: where the picture is expected, for the refusal to name it.
+        max_parts: most files, and most other fields.
+        max_field_bytes: most bytes of a field that is no file.
+
+    Raises:
+        Problem: 400 the body is no form; 413 it is too large; 415 it is of another type.
+    """
     header = request.headers.get("content-type", "")
     if parse_options_header(header)[0] != b"multipart/form-data":
         received = header.split(";")[0][:100] or "nothing"
@@ -115,6 +121,14 @@ def require_multipart(request: Request, file_field: str) -> None:
             f"Send multipart/form-data with the picture in the field {file_field!r}; "
             f"the Content-Type says {received}.",
         )
+    try:
+        return await request.form(
+            max_files=max_parts, max_fields=max_parts, max_part_size=max_field_bytes
+        )
+    except HTTPException as error:
+        raise Problem("malformed-request", f"The form cannot be read: {error.detail}") from None
+    except ValueError:  # a charset that is no word
+        raise Problem("malformed-request", "The form cannot be read.") from None
 
 
 def _is_bentoml_client(request: Request) -> bool:

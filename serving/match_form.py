@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from serving.forms import IMAGE_FIELD, OTHER_FIELDS, require_multipart
+from serving.forms import IMAGE_FIELD, OTHER_FIELDS, read_multipart
 from serving.match_schemas import MAX_TEXT_LENGTH, MAX_TEXTS
-from serving.problems import FieldError, Problem, invalid_field, invalid_fields
+from serving.problems import FieldError, invalid_field, invalid_fields
 from serving.schemas import MAX_ID_LENGTH
 
 TEXTS_FIELD = "texts"
@@ -45,13 +44,7 @@ async def read_match_form(request: Request) -> MatchForm:
         Problem: 400 the body is no form; 413 it is too large; 415 it is of another type; 422 a
             field is missing, unknown, repeated or out of range.
     """
-    require_multipart(request, IMAGE_FIELD)
-    try:
-        form = await request.form(
-            max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=_MAX_FIELD_BYTES
-        )
-    except HTTPException as error:
-        raise Problem("malformed-request", f"The form cannot be read: {error.detail}") from None
+    form = await read_multipart(request, IMAGE_FIELD, _MAX_PARTS, _MAX_FIELD_BYTES)
     try:
         return await _check(form)
     finally:

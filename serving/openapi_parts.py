@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.interface import CaptionOptions
+from serving.images import READABLE
 from serving.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX, Kind, ProblemDetails
 from serving.schemas import MAX_ID_LENGTH
 from serving.settings import Settings
@@ -45,8 +46,8 @@ def picture_field(settings: Settings) -> dict[str, Any]:
         "type": "string",
         "contentMediaType": "application/octet-stream",
         "format": "binary",
-        "description": "The picture: JPEG, PNG, WebP, GIF or other animation (first frame), "
-        f"BMP, TIFF or AVIF, {size}. Its bytes decide what it is, not its name.",
+        "description": f"The picture: {READABLE}; of an animation the first frame; {size}. "
+        "Its bytes decide what it is, not its name.",
     }
 
 
