@@ -16,6 +16,7 @@ from serving.admission import AdmissionMiddleware
 from serving.app import create_app
 from serving.auth import AuthMiddleware, open_paths
 from serving.body_limit import BodyLimitMiddleware
+from serving.dispatch import dispatch_at_once
 from serving.engine import BatchCaptioner
 from serving.engine_client import EngineClient
 from serving.engine_messages import EngineAnswer, EngineRequest
@@ -46,6 +47,7 @@ from serving.supervisor import (
 )
 
 tame()
+dispatch_at_once()
 settings = settings_or_exit()
 supervise(settings.stop_s)
 configure_logs(settings.log_format)

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.attention import KeyValue
+from models.attention import KeyValue, kept, look
 from models.backbones import build_backbone
 from models.backbones.packed import pack_trunk
 from models.packing import Activation, Linear, pack_linear
-from models.precision import Precision, has_bf16
+from models.precision import Precision, is_narrow
 from models.special_tokens import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED
 
 CONFIG_NAME = "config.json"
@@ -102,6 +102,7 @@ class _Layer:
         self.decoder, self._pre_norm = decoder, sizes.pre_norm
         self._heads = sizes.decoder_heads if decoder else sizes.encoder_heads
         self._head_dim = sizes.head_dim if decoder else sizes.d_model // self._heads
+        self._narrow = is_narrow(precision)
         own = weights.under("self_attention")
         self._own_qkv = own.linear("query key_value", precision)
         self._own_out = own.linear("out", precision)
@@ -121,8 +122,8 @@ class _Layer:
         """Return cross-attention keys and values `[B, heads, S, head_dim]` of `[B, S, D]`."""
         rows, length, _ = memory.shape
         both = self._cross_key_value(memory).view(rows, length, 2, self._heads, self._head_dim)
-        key, value = both.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
-        return key, value
+        key, value = both.permute(2, 0, 3, 1, 4).unbind(0)
+        return kept(key, self._narrow), kept(value, self._narrow)
 
     def __call__(
         self,
@@ -166,9 +167,9 @@ class _Layer:
         query = self._cross_query(normed).view(len(key), -1, self._heads, self._head_dim)
         query = query.transpose(1, 2)  # [B, heads, R * T, head_dim]
         if maps is not None:
-            scores = query @ key.transpose(-1, -2) / self._head_dim**0.5
+            scores = query @ key.to(query.dtype).transpose(-1, -2) / self._head_dim**0.5
             maps.append(scores.float().softmax(-1).mean(1).reshape(rows, length, -1))
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = look(query, key, value, self._head_dim**-0.5)
         mixed = mixed.transpose(1, 2).reshape(rows, length, -1)
         return self._join(hidden, self._cross_out(mixed), self._cross_norm)
 
@@ -228,8 +229,7 @@ class InferenceNetwork:
         self.grid = (-(-sizes.image_height // 32), -(-sizes.image_width // 32))
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._dtype = dtype
-        narrow = precision == "bf16" or (precision == "int8" and has_bf16())
-        self._trunk_dtype = torch.bfloat16 if narrow else torch.float32
+        self._trunk_dtype = torch.bfloat16 if is_narrow(precision) else torch.float32
         self._trunk = pack_trunk(_load_trunk(sizes.backbone, tensors), self._trunk_dtype)
         mean, std = torch.tensor(sizes.image_mean), torch.tensor(sizes.image_std)
         self._scale = (1 / (255 * std)).view(3, 1, 1)

@@ -151,10 +151,11 @@ def beam_search(
         order, scores = order[keep], scores[keep]
         from_beam, token = from_beam[keep].gather(1, order), token[keep].gather(1, order)
         sequences = sequences[keep].gather(1, order[:, :, None].expand(-1, -1, length))
-        state.select(
-            (keep[:, None] * rows + from_beam).flatten(),
-            keep if len(keep) < pictures else None,
-        )
+        if rows > 1 or beams > 1 or len(keep) < pictures:  # else everything stays where it is
+            state.select(
+                (keep[:, None] * rows + from_beam).flatten(),
+                keep if len(keep) < pictures else None,
+            )
         search = _Search[S](sequences, scores, search.pictures[keep])
         log_probs = step(token.flatten(), state).float().log_softmax(-1)
     return [hypotheses[: settings.num_return] for hypotheses in finished]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import GPT2LMHeadModel
 
-from models.attention import KeyValue, write_cache
+from models.attention import KeyValue, kept, look, write_cache
 from models.caption_network import DecodeState
 
 
@@ -23,7 +23,12 @@ class Gpt2Decoder:
 
     Args:
         model: with `add_cross_attention`. Its dropout applies while it is in training mode.
+
+    Attributes:
+        narrow: keep the pictures' keys and values in bfloat16, see `models.attention.kept`.
     """
+
+    narrow = False
 
     def __init__(self, model: GPT2LMHeadModel) -> None:
         self.model = model
@@ -89,8 +94,12 @@ class Gpt2Decoder:
         out = []
         for block in self.blocks():
             key, value = block.crossattention.c_attn(memory).chunk(2, dim=-1)
-            out.append((self._split(key, len(memory)), self._split(value, len(memory))))
+            out.append((self._kept(key, len(memory)), self._kept(value, len(memory))))
         return out
+
+    def _kept(self, projected: Tensor, rows: int) -> Tensor:
+        split = self._split(projected, rows)
+        return kept(split, self.narrow)
 
     def _split(self, projected: Tensor, rows: int) -> Tensor:
         """Return `[rows, heads, length, head_dim]` of `[N, T, D]`; N * T = rows * length."""
@@ -115,7 +124,8 @@ class Gpt2Decoder:
         # All rows of a picture query its keys at once: [B, heads, R * T, head_dim].
         query = self._split(block.crossattention.q_attn(block.ln_cross_attn(hidden)), len(cross[0]))
         if maps is not None:
-            scores = query @ cross[0].transpose(-1, -2) * block.crossattention.scaling
+            seen_keys = cross[0].to(query.dtype)
+            scores = query @ seen_keys.transpose(-1, -2) * block.crossattention.scaling
             weights = scores.float().softmax(-1).mean(1)  # [B, R * T, S]
             maps.append(weights.reshape(*hidden.shape[:2], -1))
         hidden = hidden + self._attend(block.crossattention, query, cross, hidden.shape)
@@ -125,12 +135,15 @@ class Gpt2Decoder:
         self, attention: Any, query: Tensor, seen: KeyValue, shape: torch.Size, causal: bool = False
     ) -> Tensor:
         """Return the attention layer's output as `shape`, `[N, T, D]`."""
-        mixed = F.scaled_dot_product_attention(
-            query,
-            *seen,
-            dropout_p=attention.attn_dropout.p if attention.training else 0.0,
-            is_causal=causal,
-            scale=attention.scaling,
-        )
+        if attention.training or causal:
+            mixed = F.scaled_dot_product_attention(
+                query,
+                *seen,
+                dropout_p=attention.attn_dropout.p if attention.training else 0.0,
+                is_causal=causal,
+                scale=attention.scaling,
+            )
+        else:
+            mixed = look(query, *seen, attention.scaling)
         mixed = mixed.transpose(1, 2).reshape(shape)
         return cast(Tensor, attention.resid_dropout(attention.c_proj(mixed)))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.precision import Precision, has_int8
 
@@ -100,6 +100,44 @@ def _int8_linear(weight: Tensor, bias: Tensor | None, activation: Activation) ->
         return activate(operator(hidden, packed, seven_bits), rest)
 
     return linear
+
+
+class PackedLinear(nn.Module):
+    """A packed layer in a linear layer's place, inside a network of another library."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, precision: Precision) -> None:
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._linear = pack_linear(weight, bias, precision)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Map `[..., in_features]` to `[..., out_features]`."""
+        return self._linear(hidden.to(self._dtype))
+
+
+def pack_network(network: nn.Module, precision: Precision, vocabulary: str) -> None:
+    """Pack every linear layer of a network that is not going to learn any more, in place.
+
+    Args:
+        network: float32; transformers' `Conv1D` layers count as linear.
+        precision: `"bf16"` also makes everything else bfloat16.
+        vocabulary: name of the layer that scores words, which `"bf16"` leaves float32: three digits
+            are too few to rank words by.
+    """
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Linear):
+            weight = module.weight
+        elif type(module).__name__ == "Conv1D":
+            weight = cast(Tensor, module.weight).T
+        else:
+            continue
+        how: Precision = "fp32" if precision == "bf16" and name == vocabulary else precision
+        layer = PackedLinear(weight, cast("Tensor | None", module.bias), how)
+        parent, _, last = name.rpartition(".")
+        setattr(network.get_submodule(parent), last, layer)
+    if precision == "bf16":
+        network.to(torch.bfloat16)
 
 
 class PackedConvolution:

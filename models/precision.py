@@ -13,7 +13,8 @@ Precision = Literal["fp32", "bf16", "int8"]
 """`"fp32"` is the reference. `"bf16"` rounds weights and activations to bfloat16, all but the
 vocabulary projection. `"int8"` quantises the linear layers: weights once, one scale an output
 channel; activations in every call, one scale a tensor, so that a caption may depend by a rounding
-on what else is in its batch. Convolutions are then bfloat16 where the processor has it."""
+on what else is in its batch. Convolutions, and keys and values of the picture, are then bfloat16
+where the processor has it."""
 
 PrecisionSetting = Literal["auto", "fp32", "bf16", "int8"]
 
@@ -28,6 +29,11 @@ def has_bf16() -> bool:
 
     found = torch.cpu.get_capabilities()
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def is_narrow(precision: Precision) -> bool:
+    """Whether bfloat16 stands in for float32 where a precision does not say otherwise."""
+    return precision == "bf16" or (precision == "int8" and has_bf16())
 
 
 @cache

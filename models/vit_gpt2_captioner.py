@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 
 from models import metadata as metadata_module
 from models.metadata import BrokenModelError, ModelMetadata
 from models.network_captioner import NetworkCaptioner
-from models.precision import Precision
+from models.packing import pack_network
+from models.precision import Precision, is_narrow
 from models.subword_tokenizer import SubwordTokenizer
 from models.vit_gpt2 import VitGpt2
 
@@ -23,6 +24,7 @@ class VitGpt2Captioner(NetworkCaptioner):
     """
 
     method = "vit-gpt2"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "int8")
     network: VitGpt2
     tokenizer: SubwordTokenizer
 
@@ -39,7 +41,10 @@ class VitGpt2Captioner(NetworkCaptioner):
     @classmethod
     def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
         """Load a model directory; see `Captioner.load`."""
-        return cls.load_trainable(directory)
+        captioner = cls.load_trainable(directory)
+        pack_network(captioner.network, precision, vocabulary="decoder.lm_head")
+        captioner.network.text.narrow = is_narrow(precision)
+        return captioner
 
     @classmethod
     def load_trainable(cls, directory: Path) -> Self:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 import models.metadata as metadata_module
 from models import precision_choice
+from models.attention import kept, look
 from models.catalogue import load_captioner
 from models.cnn_transformer import CnnTransformer
 from models.cnn_transformer_captioner import CnnTransformerCaptioner
 from models.cnn_transformer_inference import InferenceNetwork
 from models.decoding import SearchSettings, beam_search
 from models.metadata import ModelMetadata
-from models.packing import Activation, PackedConvolution, activate, pack_linear
+from models.packing import Activation, PackedConvolution, activate, pack_linear, pack_network
 from models.precision import Precision, keeps_its_scores
 from models.tokenizer import CaptionTokenizer
 
@@ -84,6 +89,36 @@ def test_packed_convolution_with_relu_and_residual(groups: int, stride: int) -> 
     torch.testing.assert_close(
         plain(images, 1, residual.clone()), wanted + residual, rtol=1e-4, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("pictures_", [1, 40])
+def test_looking_is_attention(pictures_: int) -> None:
+    torch.manual_seed(0)
+    query = torch.randn(pictures_, 4, 3, 32)
+    key, value = torch.randn(2, pictures_, 4, 49, 32).unbind(0)
+    wanted = F.scaled_dot_product_attention(query, key, value)
+    torch.testing.assert_close(look(query, key, value, 32**-0.5), wanted, rtol=1e-4, atol=1e-5)
+    narrow = kept(key, True), kept(value, True)
+    assert narrow[0].dtype == (torch.bfloat16 if pictures_ > 20 else torch.float32)
+    found = look(query, *narrow, 32**-0.5)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=0.03, atol=0.03)
+
+
+def test_packing_a_network_of_another_library() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(16, 8), nn.Sequential(Conv1D(12, 8)), nn.Linear(12, 5))
+    hidden = torch.randn(3, 16)
+    with torch.inference_mode():
+        wanted = network(hidden)
+        for precision, dtype in (("fp32", None), ("int8", None), ("bf16", torch.float32)):
+            packed = copy.deepcopy(network)
+            pack_network(packed, cast(Precision, precision), vocabulary="2")
+            assert not [m for m in packed.modules() if isinstance(m, nn.Linear | Conv1D)]
+            found = packed(hidden)
+            assert found.dtype == (dtype or torch.float32)  # the vocabulary stays float32
+            tolerance = 1e-5 if precision == "fp32" else 0.05
+            assert (found - wanted).abs().max() < tolerance * wanted.abs().max()
 
 
 # --- networks ------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from models.distinct import normalised
 from models.import_error import ModelImportError
 from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
+from models.precision import Precision
 from models.subword_tokenizer import SubwordTokenizer
 from models.vit_gpt2 import VitGpt2
 from models.vit_gpt2_captioner import VitGpt2Captioner
@@ -121,6 +122,25 @@ def test_teacher_forced_logits_are_transformers(
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(twice[::2], theirs, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(twice[1::2], theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_narrow_formats_stay_close(
+    directory: Path, reference: VisionEncoderDecoderModel, precision: Precision
+) -> None:
+    captioner = load_captioner(directory, precision)
+    assert isinstance(captioner, VitGpt2Captioner)
+    images = random_pictures(8)
+    tokens = torch.randint(0, 320, (8, 7), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        wanted = reference(scaled(images), decoder_input_ids=tokens).logits
+        memory = captioner.network.encode(torch.from_numpy(images))
+        found = captioner.network.decode(tokens, memory)
+    assert found.dtype == torch.float32
+    assert (found - wanted).std() < 0.1 * wanted.std()
+    # Search, attention and scores run too.
+    captions = captioner.caption(images, CaptionOptions(num_beams=3, attention=True))
+    assert all(group[0].words is not None for group in captions)
 
 
 @pytest.mark.parametrize(
