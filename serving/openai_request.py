@@ -35,7 +35,7 @@ def check_parameters(request: ChatRequest) -> None:
             continue
         if name not in REFUSED:
             raise _fault(name[:100], "is not a parameter of chat completions")
-        if value is not None and value not in REFUSED[name]:
+        if value is not None and not _is_any(value, REFUSED[name]):
             raise Problem(
                 "unsupported-option",
                 f"{name}: a captioner cannot honour this; leave it out.",
@@ -43,6 +43,12 @@ def check_parameters(request: ChatRequest) -> None:
             )
     if request.stream_options is not None and not request.stream:
         raise _fault("stream_options", "applies to `stream` only")
+
+
+def _is_any(value: Any, ones: tuple[Any, ...]) -> bool:
+    # As JSON compares: to Python, false is 0.
+    kind = isinstance(value, bool)
+    return any(value == one and kind == isinstance(one, bool) for one in ones)
 
 
 def picture_and_text(messages: list[Any]) -> tuple[str, str]:

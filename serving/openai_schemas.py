@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 IGNORED = (
     "metadata",
@@ -172,8 +173,28 @@ class Choice(BaseModel):
     ]
 
 
+COMPLETION_EXAMPLE: JsonDict = {
+    "id": "chatcmpl-5f0c7b2e9d0a4d0c8f6f0e7c9b1a2d3e",
+    "object": "chat.completion",
+    "created": 1763856000,
+    "model": "compact",
+    "system_fingerprint": "compact:1.0.0",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "A dog runs on the grass."},
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 0, "completion_tokens": 9, "total_tokens": 9},
+}
+"""A good answer, as the document shows it."""
+
+
 class ChatCompletion(BaseModel):
     """Captions in OpenAI's form."""
+
+    model_config = ConfigDict(json_schema_extra={"example": COMPLETION_EXAMPLE})
 
     id: Annotated[str, Field(examples=["chatcmpl-5f0c7b2e9d0a4d0c8f6f0e7c9b1a2d3e"])]
     object: Literal["chat.completion"] = "chat.completion"

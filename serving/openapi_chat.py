@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.openai_schemas import IGNORED, REFUSED, ChatRequest
+from serving.openai_schemas import (
+    COMPLETION_EXAMPLE,
+    IGNORED,
+    REFUSED,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatRequest,
+    ChunkChoice,
+    Delta,
+)
 from serving.openapi_parts import (
     PICTURE_PROBLEMS,
     PIXEL_URL,
@@ -102,9 +111,25 @@ def _answers() -> dict[str, Any]:
     answer = ok("ChatCompletion")
     answer["content"]["text/event-stream"] = {
         "schema": {
-            "type": "string",
-            "description": "With `stream`: events whose `data` is a `ChatCompletionChunk`, then "
-            "`data: [DONE]`.",
-        }
+            "type": "object",
+            "description": "With `stream`: each event's `data` is a `ChatCompletionChunk`; the "
+            "last one's is `[DONE]`.",
+            "properties": {"data": {"type": "string"}},
+            "required": ["data"],
+        },
+        "example": {"data": _chunk_example().model_dump_json()},
     }
     return answer
+
+
+def _chunk_example() -> ChatCompletionChunk:
+    completion = ChatCompletion.model_validate(COMPLETION_EXAMPLE)
+    choice = completion.choices[0]
+    delta = Delta(content=choice.message.content)
+    return ChatCompletionChunk(
+        id=completion.id,
+        created=completion.created,
+        model=completion.model,
+        system_fingerprint=completion.system_fingerprint,
+        choices=[ChunkChoice(index=choice.index, delta=delta)],
+    )
