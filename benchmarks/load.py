@@ -4,7 +4,8 @@
     python -m benchmarks.load URL --images DIR --rate 20 --seconds 10
 
 Closed loop: every client asks again as soon as it has its answer. Open loop: requests leave at a
-fixed rate, whatever happens, and latency counts from when a request was due.
+fixed rate, whatever happens, as the internet does; latency counts from when a request was due, so a
+client that falls behind does not flatter the server.
 """
 
 from __future__ import annotations
@@ -14,14 +15,57 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 
 WARM_UP_SECONDS = 2.0
 """At the start of every run, not counted."""
+
+PATIENCE_SECONDS = 300.0
+"""After which a client gives up and closes its connection."""
+
+Kind = Literal["right", "wrong", "refused", "gave up", "failed"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is sent, and what must come back.
+
+    Attributes:
+        image: the file's content.
+        caption: the right answer; empty accepts any.
+    """
+
+    image: bytes
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one request went.
+
+    Attributes:
+        due: seconds after the run's start at which it was to be sent.
+        seconds: from when it was due to its end.
+        kind: `right`: 200 with its own picture's caption; `refused`: a 429 or 503 with problem
+            details and `Retry-After`; `gave up`: no answer within the client's patience; `wrong`,
+            another caption, and `failed`, anything else.
+        detail: what came instead.
+    """
+
+    due: float
+    seconds: float
+    kind: Kind
+    detail: str = ""
+
+    @property
+    def at(self) -> float:
+        """Seconds after the run's start at which it ended."""
+        return self.due + self.seconds
 
 
 @dataclass(frozen=True)
@@ -29,7 +73,7 @@ class LoadResult:
     """What one run measured.
 
     Attributes:
-        answers: requests answered with 200 within the counted time.
+        answers: requests answered rightly within the counted time.
         failures: requests answered otherwise or not at all.
         seconds: counted time.
         per_second: answers a second.
@@ -50,14 +94,31 @@ class Load:
 
     Args:
         url: where pictures are posted, as the multipart field `image`.
-        pictures: files' contents, sent in turn.
+        pictures: sent in turn; as files' contents alone, any 200 is right.
         fields: further form fields.
+        patience: seconds that a client waits.
+        warm_up: seconds at the start of a run that are not counted.
+
+    Attributes:
+        answers: every request of the latest run, uncounted ones too, in the order of their ends.
     """
 
-    def __init__(self, url: str, pictures: list[bytes], fields: dict[str, str]) -> None:
-        self._url, self._pictures, self._fields = url, pictures, fields
-        self._turn = 0
-        self._done: list[tuple[float, float, bool]] = []  # ended, latency, answered
+    def __init__(
+        self,
+        url: str,
+        pictures: Sequence[bytes | Picture],
+        fields: dict[str, str] | None = None,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        warm_up: float = WARM_UP_SECONDS,
+    ) -> None:
+        self.answers: list[Answer] = []
+        self._url, self._fields = url, fields or {}
+        self._pictures = [
+            picture if isinstance(picture, Picture) else Picture(picture) for picture in pictures
+        ]
+        self._patience, self._warm_up = patience, warm_up
+        self._turn, self._began = 0, 0.0
 
     async def closed(self, concurrency: int, seconds: float) -> LoadResult:
         """Keep `concurrency` requests in flight."""
@@ -77,57 +138,83 @@ class Load:
         """Send `rate` requests a second."""
 
         async def send(session: aiohttp.ClientSession, end: float) -> None:
-            due, waiting = time.perf_counter(), []
-            while due < end:
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                waiting.append(asyncio.create_task(self._ask(session, due)))
-                due += 1 / rate
-            await asyncio.gather(*waiting)
+            due = self._began
+            async with asyncio.TaskGroup() as group:
+                while due < end:
+                    await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                    group.create_task(self._ask(session, due))
+                    due += 1 / rate
 
         return await self._run(seconds, send)
 
     async def _run(
         self, seconds: float, clients: Callable[[aiohttp.ClientSession, float], Awaitable[object]]
     ) -> LoadResult:
-        timeout = aiohttp.ClientTimeout(total=300)
-        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=self._patience)
+        # A server may close an idle connection after five seconds, just as it is used again.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+        self.answers = []
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            start = time.perf_counter() + WARM_UP_SECONDS
-            await clients(session, start + seconds)
-        return self._result(start, seconds)
+            self._began = time.perf_counter()
+            await clients(session, self._began + self._warm_up + seconds)
+        return summary(self.answers, self._warm_up, self._warm_up + seconds)
 
     async def _ask(self, session: aiohttp.ClientSession, due: float) -> None:
-        form = aiohttp.FormData(self._fields)
         picture = self._pictures[self._turn % len(self._pictures)]
         self._turn += 1
-        form.add_field("image", picture, filename="picture.jpg", content_type="image/jpeg")
+        kind, detail = await self._answer(session, picture)
+        seconds = time.perf_counter() - due
+        self.answers.append(Answer(due - self._began, seconds, kind, detail))
+
+    async def _answer(self, session: aiohttp.ClientSession, picture: Picture) -> tuple[Kind, str]:
+        form = aiohttp.FormData(self._fields)
+        form.add_field("image", picture.image, filename="picture.jpg", content_type="image/jpeg")
         try:
             async with session.post(self._url, data=form) as response:
-                await response.read()
-                answered = response.status == 200
-        except aiohttp.ClientError:
-            answered = False
-        now = time.perf_counter()
-        self._done.append((now, now - due, answered))
-
-    def _result(self, start: float, seconds: float) -> LoadResult:
-        counted = [entry for entry in self._done if start <= entry[0] < start + seconds]
-        latencies = sorted(latency * 1000 for _, latency, answered in counted if answered)
-        return LoadResult(
-            answers=len(latencies),
-            failures=len(counted) - len(latencies),
-            seconds=seconds,
-            per_second=round(len(latencies) / seconds, 3),
-            p50_ms=_percentile(latencies, 0.50),
-            p95_ms=_percentile(latencies, 0.95),
-            p99_ms=_percentile(latencies, 0.99),
-        )
+                content = await response.read()
+                if response.status == 200:
+                    return _judge(content, picture.caption)
+                clean = (
+                    response.status in (429, 503)
+                    and response.content_type == "application/problem+json"
+                    and int(response.headers["Retry-After"]) > 0
+                )
+                detail = f"{response.status} {content[:200].decode(errors='replace')}"
+                return ("refused" if clean else "failed"), detail
+        except TimeoutError:
+            return "gave up", ""
+        except (aiohttp.ClientError, ValueError, KeyError) as error:
+            return "failed", repr(error)
 
 
-def _percentile(ordered: list[float], share: float) -> float:
+def _judge(content: bytes, wanted: str) -> tuple[Kind, str]:
+    if not wanted:
+        return "right", ""
+    text = json.loads(content)["captions"][0]["text"]
+    return ("right", "") if text == wanted else ("wrong", text)
+
+
+def summary(answers: Sequence[Answer], start: float, end: float) -> LoadResult:
+    """Return what ended between two moments, in seconds after a run's start."""
+    counted = [answer for answer in answers if start <= answer.at < end]
+    latencies = [answer.seconds * 1000 for answer in counted if answer.kind == "right"]
+    return LoadResult(
+        answers=len(latencies),
+        failures=len(counted) - len(latencies),
+        seconds=end - start,
+        per_second=round(len(latencies) / (end - start), 3),
+        p50_ms=round(percentile(latencies, 0.50), 1),
+        p95_ms=round(percentile(latencies, 0.95), 1),
+        p99_ms=round(percentile(latencies, 0.99), 1),
+    )
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that a share of all do not exceed; not a number where there are none."""
+    ordered = sorted(values)
     if not ordered:
         return float("nan")
-    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def main(arguments: list[str] | None = None) -> int:

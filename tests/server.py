@@ -99,6 +99,11 @@ class Server:
         """Address without a slash at its end."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Process of the server; its workers are below it."""
+        return self._process.pid
+
     def start(self) -> None:
         """Start and wait until `/readyz` says yes."""
         began = time.monotonic()
