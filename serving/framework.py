@@ -7,9 +7,10 @@ import logging
 import os
 import socket
 import sys
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from _bentoml_sdk import Service  # type: ignore[import-untyped]
+from bentoml._internal.server.http import traffic
 
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
@@ -19,6 +20,7 @@ from serving.precision_record import open_record
 from serving.problem_middleware import ProblemMiddleware
 from serving.served_models import ServedModels, WrongKindError
 from serving.settings import PREFIX, Settings, SettingsError, load_settings
+from serving.time_limit import TimeLimitMiddleware
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +129,8 @@ def tame() -> None:
     """Set what BentoML leaves to the environment; first of all, in every process.
 
     It reports usage to its makers unless told not to. Progress bars have no place in a server's
-    log.
+    log. Its time limit is replaced by one that lets go of requests.
     """
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    cast(Any, traffic).TimeoutMiddleware = TimeLimitMiddleware

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serving import match_schemas, schemas
+from serving import match_schemas, openai_schemas, schemas
 from serving.openapi import document
 from serving.settings import Settings
 
@@ -27,7 +27,11 @@ def test_the_good_answer_has_an_example_that_fits_it(operation: dict[str, Any]) 
             assert examples
             continue
         name = schema["$ref"].rpartition("/")[2]
-        model = getattr(schemas, name, None) or getattr(match_schemas, name)
+        model = next(
+            getattr(module, name)
+            for module in (schemas, match_schemas, openai_schemas)
+            if hasattr(module, name)
+        )
         shown = [DOCUMENT["components"]["schemas"][name]["example"]]
         shown += [one["value"] for one in content.get("examples", {}).values()]
         for example in shown:
