@@ -45,6 +45,7 @@ from serving.supervisor import (
     require_disk_space,
     supervise,
 )
+from serving.tracing import TraceMiddleware
 
 tame()
 dispatch_at_once()
@@ -156,6 +157,7 @@ class Captioner:
 
 # To a type checker the class is still a class; in truth it is a service now.
 _service = cast(Any, Captioner)
+_service.add_asgi_middleware(TraceMiddleware)
 _service.add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)
 _service.add_asgi_middleware(AdmissionMiddleware, admission=lambda: app.state.admission)
 _service.set_outer_middleware(

@@ -1,15 +1,16 @@
-"""Resolve pyproject.toml's dependencies into the three lock files.
+"""Resolve pyproject.toml's dependencies into the lock files.
 
     make lock
 
 `requirements-serve.lock` is what a Bento and its container hold, `requirements.lock` adds
 training (`make serve`), `requirements-dev.lock` adds tests and linters (`make test`). Each is the
-`pip freeze` of a fresh virtual environment. Run it where torch is the CPU build, so that no CUDA
-package is locked.
+`pip freeze` of a fresh virtual environment. `requirements-tracing.lock` is what the extra `tracing`
+adds to the first. Run it where torch is the CPU build, so that no CUDA package is locked.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -38,14 +39,31 @@ def freeze(python: Path) -> list[str]:
     ]
 
 
+def added(python: Path, wanted: list[str]) -> list[str]:
+    """Return what installing `wanted` would add to the environment of the server, pinned."""
+    command = (python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-")
+    command += ("--constraint", ROOT / "requirements-serve.lock", *wanted)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = [part["metadata"] for part in json.loads(done.stdout)["install"]]
+    return sorted(f"{part['name']}=={part['version']}" for part in found)
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Write one lock file."""
+    text = "\n".join(["# Made by `make lock` from pyproject.toml. Do not edit.", *lines])
+    (ROOT / name).write_text(text + "\n", encoding="utf-8")
+    logger.info("wrote %s: %d packages", name, len(lines))
+
+
 def main() -> int:
     """Write the lock files."""
     logging.basicConfig(level=logging.INFO, format="==> %(message)s")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
     steps = {
         "requirements-serve.lock": project["dependencies"],
-        "requirements.lock": project["optional-dependencies"]["train"],
-        "requirements-dev.lock": project["optional-dependencies"]["dev"],
+        "requirements.lock": extras["train"],
+        "requirements-dev.lock": extras["dev"],
     }
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
@@ -55,9 +73,9 @@ def main() -> int:
         for name, wanted in {"": [torch], **steps}.items():
             subprocess.run([python, "-m", "pip", "install", *wanted], check=True)
             if name:
-                lines = ["# Made by `make lock` from pyproject.toml. Do not edit.", *freeze(python)]
-                (ROOT / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-                logger.info("wrote %s: %d packages", name, len(lines) - 1)
+                write(name, freeze(python))
+            if name == "requirements-serve.lock":
+                write("requirements-tracing.lock", added(python, extras["tracing"]))
     return 0
 
 

@@ -49,10 +49,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         what: str = "service:Captioner",
         cwd: Path | None = None,
         host: str = "127.0.0.1",
+        variables: dict[str, str] | None = None,
         **settings: str,
     ) -> Server:
         log = logs / f"server-{len(servers)}.log"
         server = Server(home, log, what=what, host=host, settings=settings)
+        server.variables = variables or {}
         if cwd is not None:
             server.cwd = cwd
         servers.append(server)

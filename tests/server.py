@@ -83,6 +83,7 @@ class Server:
         what: the service or Bento that it serves.
         cwd: the directory it runs in.
         settings: `CAPTIONBOX_` variables, by their names in small letters.
+        variables: further environment variables.
     """
 
     home: Path
@@ -90,6 +91,7 @@ class Server:
     what: str = "service:Captioner"
     cwd: Path = ROOT
     settings: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     started_in: float = 0.0
@@ -112,7 +114,7 @@ class Server:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bentoml", "serve", self.what, *where],
                 cwd=self.cwd,
-                env=environment(self._own_home(), **self.settings),
+                env=environment(self._own_home(), **self.settings) | self.variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
