@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow test-load browser lint format install lock clean
+.PHONY: help serve test test-slow test-load programs lint format install lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,16 +39,22 @@ serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=… for
 
 # --- check ------------------------------------------------------------------------------------------
 
-browser: ## Chromium for the browser tests, from Debian's packages where it is absent
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
-	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    echo "==> installing Chromium for the browser tests"; \
-	    apt-get update -q && apt-get install -y -q --no-install-recommends chromium; \
-	  else false; fi; } \
-	  || echo "==> no Chromium here: the browser tests will be skipped" \
-	  "(as root: make browser; otherwise: sudo apt-get install chromium)"
+# $(call debian,COMMANDS,PACKAGE,WHAT FOR): install a Debian package where none of the commands is there.
+define debian
+@for one in $(1); do command -v $$one; done | grep -q . || { \
+  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+    echo "==> installing $(2) for $(3)"; \
+    apt-get update -q && apt-get install -y -q --no-install-recommends $(2); \
+  else false; fi; } \
+  || echo "==> no $(2) here: $(3) will be skipped" \
+  "(as root: make programs; otherwise: sudo apt-get install $(2))"
+endef
 
-test: $(VENV)/.dev browser ## all tests
+programs: ## Chromium and exiftool for the tests, from Debian's packages where they are absent
+	$(call debian,chromium chromium-browser,chromium,the browser tests)
+	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
+
+test: $(VENV)/.dev programs ## all tests
 	$(BIN)/python -m pytest -m "not slow and not load"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes

@@ -28,9 +28,13 @@ from serving.version import __version__
 _DESCRIPTION = """\
 Self-hosted image captioning: send a picture, get sentences that describe it.
 
-Errors on every route are `application/problem+json` (RFC 9457). `type` is one of:
+Errors on every route are `application/problem+json` (RFC 9457), with one of these types:
+
+<details><summary>Problem types</summary>
 
 {problems}
+
+</details>
 
 Every answer has an `X-Request-ID`; send one to have it used. 429 and 503 say in `Retry-After` when
 to try again.

@@ -77,7 +77,12 @@ def _caption_url(settings: Settings) -> dict[str, Any]:
         "tags": ["captions"],
         "summary": "Caption the picture at a URL",
         "description": f"{fetching} {_OPTIONS}",
-        "requestBody": body("application/json", ["url"], {"url": url, **options}),
+        "requestBody": body(
+            "application/json",
+            ["url"],
+            {"url": url, **options},
+            {"url": example, "num_captions": 2},
+        ),
         "responses": {
             "200": _captions(settings),
             **problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *URL_PROBLEMS),

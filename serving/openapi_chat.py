@@ -36,6 +36,16 @@ _OF_OPTIONS = {
 }
 """Parameters, and the options whose limits they have."""
 
+_MESSAGES = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "Describe this image."},
+            {"type": "image_url", "image_url": {"url": PIXEL_URL}},
+        ],
+    }
+]
+
 _DESCRIPTION = """\
 Captions one picture for any OpenAI client. The picture is one `image_url` part of a user's \
 message. What the user writes beside it is the prompt where the model takes one (see `options` of \
@@ -61,7 +71,12 @@ def chat_paths(settings: Settings) -> dict[str, Any]:
         "tags": ["captions"],
         "summary": "Caption a picture, as OpenAI's chat completions",
         "description": _DESCRIPTION.format(ignored=_listed(IGNORED), refused=_listed(REFUSED)),
-        "requestBody": body("application/json", ["messages"], _fields(settings)),
+        "requestBody": body(
+            "application/json",
+            ["messages"],
+            _fields(settings),
+            {"model": settings.model_names[0], "messages": _MESSAGES},
+        ),
         "responses": {"200": _answers(), **answers},
     }
     return {"/v1/chat/completions": {"post": operation}}
@@ -88,17 +103,7 @@ def _fields(settings: Settings) -> dict[str, Any]:
     fields["model"]["anyOf"][0]["enum"] = list(settings.model_names)
     fields["messages"] |= {
         "items": {"$ref": REF.format(model="Message")},
-        "examples": [
-            [
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "text", "text": "Describe this image."},
-                        {"type": "image_url", "image_url": {"url": PIXEL_URL}},
-                    ],
-                }
-            ]
-        ],
+        "examples": [_MESSAGES],
     }
     return {
         **fields,

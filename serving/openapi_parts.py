@@ -86,15 +86,30 @@ def option_fields() -> dict[str, Any]:
     return fields
 
 
-def body(media_type: str, required: list[str], fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the request body that has these fields and no others."""
+def body(
+    media_type: str,
+    required: list[str],
+    fields: dict[str, Any],
+    example: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the request body that has these fields and no others.
+
+    Args:
+        media_type: of the body.
+        required: names of fields that have to be there.
+        fields: schemas by name.
+        example: a good body. Without one, Swagger UI makes up a JSON body that has every field.
+    """
     schema = {
         "type": "object",
         "required": required,
         "properties": fields,
         "additionalProperties": False,
     }
-    return {"required": True, "content": {media_type: {"schema": schema}}}
+    content: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        content["example"] = example
+    return {"required": True, "content": {media_type: content}}
 
 
 def ok(schema: str) -> dict[str, Any]:

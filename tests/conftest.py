@@ -12,6 +12,7 @@ from PIL import Image
 from tests import locked
 from tests.drawings import make_tiny_model
 from tests.matchers import make_tiny_matcher
+from tests.picture_site import Site, serve_site
 from tests.server import Server, install
 
 
@@ -136,6 +137,55 @@ def tight_server(bentoml_home: Path, start_server: Callable[..., Server]) -> Ser
         max_upload_mb="0.5",
         max_pixels="1e4",
     )
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """Return a small web site with pictures."""
+    with serve_site() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def fetching_server(site: Site, bentoml_home: Path, start_server: Callable[..., Server]) -> Server:
+    """Return a server that may fetch pictures from `site`, and takes bodies up to 2 MiB."""
+    return start_server(
+        bentoml_home,
+        allow_urls="true",
+        url_ports=f"{site.port}, 80",
+        url_networks="127.0.0.1/32",
+        url_timeout_s="1",
+        max_upload_mb="2",
+    )
+
+
+@pytest.fixture(scope="session")
+def vit_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small `vit-gpt2` with random weights, as `python -m models import` makes it."""
+    # Imported here: the tests that need no network stay quick.
+    from models import metadata
+    from models.importing import prepare
+    from tests.checkpoints import write_vit_gpt2
+
+    target = tmp_path_factory.mktemp("vit-gpt2")
+    prepare(str(write_vit_gpt2(tmp_path_factory.mktemp("hub"))), target)
+    described = {"data": ["coco/train: 82,783 pictures"], "metrics": {"coco/val": {"cider": 0.9}}}
+    metadata.write(target, metadata.read(target).model_copy(update=described))
+    return target
+
+
+@pytest.fixture(scope="session")
+def several_server(
+    tiny_model: Path,
+    vit_gpt2: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    start_server: Callable[..., Server],
+) -> Server:
+    """Return a server of two models, `compact` and `vit-gpt2`."""
+    home = tmp_path_factory.mktemp("several")
+    install(home, tiny_model)
+    install(home, vit_gpt2, "vit-gpt2", "test")
+    return start_server(home, models="compact,vit-gpt2")
 
 
 @pytest.fixture

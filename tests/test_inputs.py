@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +16,7 @@ from serving.problems import ProblemDetails
 from serving.schemas import BatchResponse, CaptionResponse
 from tests.asking import PICTURE, check
 from tests.drawings import NAMES, caption_of, draw, encode
-from tests.picture_site import Site, serve_site
+from tests.picture_site import Site
 from tests.server import Server
 
 DATA_URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
@@ -26,25 +25,9 @@ DATA_URL = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serve_site() as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def fetching(
-    site: Site, bentoml_home: Path, start_server: Callable[..., Server]
-) -> Iterator[httpx.Client]:
+def fetching(fetching_server: Server) -> Iterator[httpx.Client]:
     """Return a client of a server that may fetch from the site."""
-    server = start_server(
-        bentoml_home,
-        allow_urls="true",
-        url_ports=f"{site.port}, 80",
-        url_networks="127.0.0.1/32",
-        url_timeout_s="1",
-        max_upload_mb="2",
-    )
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with httpx.Client(base_url=fetching_server.url, timeout=30) as client:
         yield client
 
 

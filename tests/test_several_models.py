@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,44 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import metadata
 from models.catalogue import load_captioner
-from models.importing import prepare
 from models.interface import CaptionOptions
 from models.preprocessing import to_pixels
 from serving.schemas import CaptionResponse, ModelsResponse
 from tests.asking import PICTURE, check
-from tests.checkpoints import random_pictures, write_vit_gpt2
+from tests.checkpoints import random_pictures
 from tests.drawings import caption_of
-from tests.server import Server, install
+from tests.server import Server
 
 
 @pytest.fixture(scope="module")
-def vit_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model directory as `python -m models import` makes it."""
-    target = tmp_path_factory.mktemp("vit-gpt2")
-    prepare(str(write_vit_gpt2(tmp_path_factory.mktemp("hub"))), target)
-    described = {"data": ["coco/train: 82,783 pictures"], "metrics": {"coco/val": {"cider": 0.9}}}
-    metadata.write(target, metadata.read(target).model_copy(update=described))
-    return target
-
-
-@pytest.fixture(scope="module")
-def server(
-    tiny_model: Path,
-    vit_gpt2: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    start_server: Callable[..., Server],
-) -> Server:
-    home = tmp_path_factory.mktemp("several")
-    install(home, tiny_model)
-    install(home, vit_gpt2, "vit-gpt2", "test")
-    return start_server(home, models="compact,vit-gpt2")
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+def client(several_server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=several_server.url, timeout=60) as client:
         yield client
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import re
 import signal
 import subprocess
 import time
@@ -14,14 +14,21 @@ import httpx
 import pytest
 from captionbox import (
     Captionbox,
+    CaptionboxVersionWarning,
     NotFoundError,
+    PermissionDeniedError,
     UnprocessableContentError,
     UnsupportedMediaTypeError,
     __version__,
+    version,
 )
+from captionbox.cli.app import app
+from captionbox.cli.exits import ExitCode
+from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
-from tests.client.test_readme import has_route
 from tests.drawings import NAMES, caption_of, draw, encode
+from tests.picture_site import Site
 from tests.server import Server
 
 
@@ -77,6 +84,21 @@ def test_models_and_version(sdk: Captionbox) -> None:
     assert sdk.server_version() == __version__
 
 
+def test_a_server_of_another_version(
+    server: Server, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(version, "__version__", "7.1.0")
+    with Captionbox(server.url) as sdk:
+        for _ in range(2):
+            assert sdk.caption(draw("red ring")).text == caption_of("red ring")
+    (warned,) = [one for one in recwarn if one.category is CaptionboxVersionWarning]
+    told = f"the server is Captionbox {__version__} but this client is 7.1.0"
+    assert told in str(warned.message)
+    done = CliRunner().invoke(app, ["check", "--base-url", server.url])
+    assert done.exit_code == ExitCode.REFUSED
+    assert f"version  {__version__} (this client: 7.1.0)" in done.stdout
+
+
 def test_matching(
     matching_server: Server, command_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -122,14 +144,22 @@ def test_no_matcher(sdk: Captionbox) -> None:
         sdk.caption(draw("red ring"), rerank=True)
 
 
-def test_addresses(server: Server, sdk: Captionbox) -> None:
-    if not has_route(server.url, "/caption_url"):
-        pytest.skip("the server has no /caption_url yet")
-    from captionbox import CaptionboxError
-
+def test_addresses(server: Server, sdk: Captionbox, fetching_server: Server, site: Site) -> None:
+    ring = base64.b64encode(encode(draw("red ring"))).decode()
+    assert sdk.caption(f"data:image/png;base64,{ring}").text == caption_of("red ring")
     # Servers fetch nothing unless their owner allows that.
-    with pytest.raises(CaptionboxError):
-        sdk.caption("http://127.0.0.1:9/a.jpg")
+    with pytest.raises(PermissionDeniedError) as refused:
+        sdk.caption(site.url("/picture"))
+    assert refused.value.type == "/problems/urls-not-allowed"
+    with Captionbox(fetching_server.url) as fetching:
+        assert fetching.caption(site.url("/picture")).text == caption_of("red ring")
+        with pytest.raises(UnprocessableContentError) as caught:
+            fetching.caption("http://169.254.169.254/latest/meta-data")
+        assert caught.value.type == "/problems/url-refused"
+        # In a batch, addresses go alone and files together; the order is kept.
+        outcomes = fetching.caption_batch([site.url("/picture"), encode(draw("gold bar"))])
+        texts = [one.unwrap().text for one in outcomes]
+        assert texts == [caption_of("red ring"), caption_of("gold bar")]
 
 
 def test_the_command(server: Server, tmp_path: Path, command_environment: dict[str, str]) -> None:
@@ -171,11 +201,13 @@ def test_wrong_options_stop_the_command(
 
 def captioned(server: Server) -> int:
     """Return how many pictures the server has captioned."""
-    text = httpx.get(f"{server.url}/metrics").text
-    found = re.search(r"^captionbox_images_captioned_total\{.*\} ([\d.]+)$", text, re.MULTILINE)
-    return int(float(found[1])) if found else 0
+    families = text_string_to_metric_families(httpx.get(f"{server.url}/metrics", timeout=60).text)
+    samples = [sample for family in families for sample in family.samples]
+    return int(sum(one.value for one in samples if one.name == "captionbox_images_captioned_total"))
 
 
+# A thousand answers take a slow machine minutes, and how many is none of this test's business.
+@pytest.mark.timeout(1800)
 def test_a_thousand_images_killed_twice(
     server: Server, tmp_path: Path, command_environment: dict[str, str]
 ) -> None:
@@ -198,12 +230,12 @@ def test_a_thousand_images_killed_twice(
     before = captioned(server)
     for enough in (200, 500):
         process = start()
-        deadline = time.monotonic() + 120
-        while captioned(server) - before < enough and time.monotonic() < deadline:
+        while captioned(server) - before < enough:
+            assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
-    assert start().wait(200) == 1
+        assert process.wait() == -signal.SIGKILL
+    assert start().wait() == 1
 
     records = [json.loads(line) for line in out.read_text().splitlines()]
     files = [Path(one["source"]).name for one in records]

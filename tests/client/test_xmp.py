@@ -99,7 +99,9 @@ def test_addresses_have_no_metadata(captionbox: Captionbox, fake: Path) -> None:
     assert b"is not a file" in captionbox("xmp", "http://host/a.jpg", code=2).stderr
 
 
-@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.skipif(
+    shutil.which("exiftool") is None, reason="exiftool is not installed: `make programs` gets it"
+)
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tiff", "-dash ü\n.jpg"])
 def test_the_real_exiftool(captionbox: Captionbox, tmp_path: Path, name: str) -> None:
     path = tmp_path / "real" / name

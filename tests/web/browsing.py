@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+PATIENCE = 120
+"""Seconds that a test waits for what has to come. Much: no test is about the speed of a machine."""
+
 
 def expect(locator: Any) -> Any:
-    """Return Playwright's assertions about a locator; they wait a while to come true."""
+    """Return Playwright's assertions about a locator; they wait for what they say to come true."""
     # Imported here: where Playwright is not installed, tests are skipped by their fixtures.
     from playwright.sync_api import expect as assertions
 
+    assertions.set_options(timeout=PATIENCE * 1000)
     return assertions(locator)
 
 
@@ -35,9 +39,9 @@ def captions(page: Any) -> dict[str, str]:
     return dict(zip(names, cards.locator(".caption").all_text_contents(), strict=True))
 
 
-def await_captions(page: Any, number: int, seconds: float = 20) -> None:
+def await_captions(page: Any, number: int) -> None:
     """Wait until so many captions are on the page and nothing is being worked on."""
-    expect(page.locator("[data-state=done]")).to_have_count(number, timeout=seconds * 1000)
+    expect(page.locator("[data-state=done]")).to_have_count(number)
     expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.drawings import draw, encode
 from tests.server import Server
+from tests.web.browsing import PATIENCE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -46,11 +47,22 @@ Opener = Callable[..., Any]
 """Opens a page: `open_page(path="/", refusals=False, ready=SELECTOR, **context_options)`."""
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the browser tests last.
+
+    As long as Playwright's synchronous interface is open, an event loop runs in this thread, and no
+    test of ours can run one of its own.
+    """
+    folder = Path(__file__).parent
+    items.sort(key=lambda item: folder in item.path.parents)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Callable[[list[str]], Any]]:
     """Return a function that starts Chromium, with more flags than the usual ones."""
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: `make browser` gets it from Debian's packages")
+        pytest.skip("Chromium is not installed: `make programs` gets it from Debian's packages")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with api.sync_playwright() as playwright:
 
@@ -93,7 +105,7 @@ def opener(browser: Any, server: Server) -> Iterator[Opener]:
         path: str = "/", refusals: bool = False, ready: str = "#options select", **options: Any
     ) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE * 1000)
         context.add_init_script(_WATCH)
         contexts.append(context)
         page = context.new_page()

@@ -56,7 +56,7 @@ def photograph(server: Server, files: list[Path], out: Path) -> None:
         page.goto(server.url)
         page.wait_for_selector("#options select")
         choose(page, *files)
-        await_captions(page, len(files), seconds=60)
+        await_captions(page, len(files))
         first = card(page, files[0].name)
         with page.expect_response("**/caption"):
             first.locator(".caption").hover()

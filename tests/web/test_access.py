@@ -68,14 +68,6 @@ def test_axe_finds_nothing_and_pictures_of_it(
     assert dark == (scheme == "dark")
 
 
-def test_axe_finds_nothing_in_a_dialog(open_page: Opener) -> None:
-    page = open_page(refusals=True)
-    page.route("**/v1/models", lambda route: route.fulfill(status=401, json={}))
-    page.reload()
-    expect(page.get_by_role("dialog")).to_be_visible()
-    check(page)
-
-
 def test_all_of_it_with_the_keyboard(open_page: Opener, picture: Picture) -> None:
     page = open_page()
     # The browser is told to leave choosers to us; a key is faster than that may be.

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.drawings import caption_of
-from tests.picture_site import Site, serve_site
+from tests.picture_site import Site
 from tests.server import Server
 from tests.web.browsing import await_captions, card, expect
 from tests.web.conftest import Opener, opener
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    with serve_site() as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def fetching_server(site: Site, bentoml_home: Path, start_server: Callable[..., Server]) -> Server:
-    return start_server(
-        bentoml_home,
-        allow_urls="true",
-        url_ports=f"80,{site.port}",
-        url_networks="127.0.0.1/32",
-    )
 
 
 @pytest.fixture
@@ -43,8 +27,12 @@ def test_addresses_are_captioned_without_the_browser_going_there(
     page = open_fetching(refusals=True)
     field = page.get_by_label("Or from an address")
     expect(field).to_be_visible()
-    field.fill(site.url("/picture?x=1"))
-    page.keyboard.press("Enter")
+    address = site.url("/picture?x=1")
+    field.fill(address)
+    with page.expect_request("**/caption_url") as request:
+        page.keyboard.press("Enter")
+    sent = json.loads(request.value.post_data)
+    assert sent == {"url": address, "model": "compact", "num_captions": 3}
     await_captions(page, 1)
     found = card(page, "picture")
     expect(found.locator(".caption")).to_have_text(caption_of("red ring"))
@@ -60,3 +48,7 @@ def test_addresses_are_captioned_without_the_browser_going_there(
     page.keyboard.press("Enter")
     expect(page.locator(".failure")).to_have_count(2)
     await_captions(page, 1)
+
+
+def test_no_field_for_addresses_where_the_server_fetches_none(open_page: Opener) -> None:
+    expect(open_page().locator("#url-form")).to_be_hidden()

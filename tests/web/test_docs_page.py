@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from serving.version import __version__
 from tests.drawings import caption_of
+from tests.server import Server
 from tests.web.browsing import expect
 from tests.web.conftest import Opener
 from tests.web.test_access import DESKTOP, PHONE, check
@@ -65,3 +67,35 @@ def test_try_it_out_with_a_file(open_page: Opener, picture: Picture) -> None:
     with page.expect_response("**/caption") as response:
         page.get_by_role("button", name="Execute").click()
     assert len(response.value.json()["captions"]) == 2
+
+
+def test_every_operation_can_be_tried_as_it_stands(
+    open_matching_page: Opener, matching_server: Server, picture: Picture
+) -> None:
+    """Nothing is filled in by hand but the files: the examples are good ones."""
+    page = open_matching_page("/docs")
+    expect(page.locator(".opblock").first).to_be_visible()
+    document = httpx.get(f"{matching_server.url}/docs.json").json()
+    answers: dict[str, Any] = {}
+    for path, item in document["paths"].items():
+        for details in item.values():
+            name = f"operations-{details['tags'][0]}-{details['operationId']}"
+            operation = page.locator(f"#{name}")
+            operation.locator(".opblock-summary").click()
+            expect(operation.get_by_role("button", name="Execute")).to_be_visible()
+            for field in operation.locator("input[type=file]").all():
+                field.set_input_files(picture("red ring"))
+            where = f"**{path}".replace("{name}", "compact")
+            with page.expect_response(where) as response:
+                operation.get_by_role("button", name="Execute").click()
+            assert response.value.status == 200, (path, response.value.text())
+            status = operation.locator(".live-responses-table .response-col_status").last
+            expect(status).to_have_text("200")
+            answers[path] = response.value
+            operation.locator(".opblock-summary-control").click()
+    assert answers["/caption"].json()["captions"][0]["text"] == caption_of("red ring")
+    (result,) = answers["/caption_batch"].json()["results"]
+    assert result["captions"][0]["text"] == caption_of("red ring")
+    texts = [one["text"] for one in answers["/match"].json()["matches"]]
+    assert sorted(texts) == ["a cat in a tree", "a dog on the grass"]
+    assert answers["/v1/chat/completions"].json()["choices"][0]["message"]["content"]

@@ -13,6 +13,7 @@ from tests.locked import ANNA, CARL, STRANGER
 from tests.server import Server
 from tests.web.browsing import await_captions, captions, choose, expect
 from tests.web.conftest import Opener, opener
+from tests.web.test_access import check
 
 Picture = Callable[..., Path]
 
@@ -45,6 +46,7 @@ def test_key_prompt(open_locked: Opener, picture: Picture) -> None:
     dialog.get_by_role("textbox", name="Key").fill(STRANGER)
     page.keyboard.press("Enter")
     expect(dialog.get_by_text("The server did not accept that key.")).to_be_visible()
+    check(page)
     dialog.get_by_role("textbox", name="Key").fill(ANNA)
     dialog.get_by_role("button", name="Continue").click()
     choose(page, picture("red ring"), picture("blue bar"), picture("gold bar"))

@@ -80,7 +80,7 @@ def test_five_photos_dropped_are_five_captions(
         scene().save(photos[-1], quality=90)
     page = open_made()
     drag(page, *photos)
-    await_captions(page, 5, seconds=120)
+    await_captions(page, 5)
     found = captions(page)
     assert set(found) == {photo.name for photo in photos}
     for text in found.values():

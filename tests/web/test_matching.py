@@ -137,14 +137,3 @@ def test_axe_finds_nothing(
     check(page)
     page.screenshot(path=tmp_path / "matching.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") == device["viewport"]["width"]
-
-
-def test_try_it_out_with_texts(open_matching_page: Opener, picture: Picture) -> None:
-    page = open_matching_page("/docs")
-    operation = page.locator("#operations-captions-match")
-    operation.locator(".opblock-summary").click()
-    operation.locator("input[type=file]").set_input_files(picture("red ring"))
-    with page.expect_response("**/match") as response:
-        operation.get_by_role("button", name="Execute").click()
-    texts = [one["text"] for one in response.value.json()["matches"]]
-    assert sorted(texts) == ["a cat in a tree", "a dog on the grass"]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.drawings import NAMES, caption_of
-from tests.web.browsing import await_captions, captions, card, choose, expect, problem
-from tests.web.conftest import Opener
+import pytest
+from PIL import Image
+
+from tests.drawings import NAMES, caption_of, encode
+from tests.faults import RAISING, SLOW
+from tests.server import Server
+from tests.web.browsing import await_captions, captions, card, choose, expect
+from tests.web.conftest import Opener, opener
 
 Picture = Callable[..., Path]
 
@@ -66,31 +71,49 @@ def test_cancel_and_go_on(open_page: Opener, picture: Picture) -> None:
     assert captions(page) == {f"{name}.png": caption_of(name) for name in NAMES[:6]}
 
 
-def test_a_busy_server_is_asked_again_when_it_says(open_page: Opener, picture: Picture) -> None:
-    page = open_page(refusals=True)
-    refusals = [
-        problem("too-many-requests", "Too many requests", 429, **{"Retry-After": "0"}),
-        problem("overloaded", "Overloaded", 503, **{"Retry-After": "0.2"}),
-    ]
-    page.route(
-        "**/caption",
-        lambda route: route.fulfill(**refusals.pop(0)) if refusals else route.continue_(),
-    )
-    choose(page, picture("red ring"))
-    await_captions(page, 1)
-    assert not refusals
+@pytest.fixture
+def open_tight(browser: Any, tight_server: Server) -> Iterator[Opener]:
+    """Return an `Opener` for a server that takes one picture at a time, and fails with some."""
+    yield from opener(browser, tight_server)
 
 
-def test_errors_say_what_to_do(open_page: Opener, picture: Picture) -> None:
-    page = open_page(refusals=True)
-    answer = problem("internal-error", "Internal error", 500)
-    page.route("**/caption", lambda route: route.fulfill(**answer))
-    choose(page, picture("red ring"))
-    failed = card(page, "red ring.png")
-    for said in ("Internal error it is.", "tell whoever runs this server", "Request r-17"):
+def plain(colour: tuple[int, int, int], path: Path) -> Path:
+    """Write a picture of one colour, with which the server does as `tests.faults` says."""
+    path.write_bytes(encode(Image.new("RGB", (64, 64), colour)))
+    return path
+
+
+def test_a_busy_server_is_asked_again(open_tight: Opener, picture: Picture, tmp_path: Path) -> None:
+    page = open_tight(refusals=True)
+    answers: list[int] = []
+    page.on("response", lambda one: one.url.endswith("/caption") and answers.append(one.status))
+    names = ["red ring", "blue bar", "gold cross"]
+    slow = plain(SLOW, tmp_path / "slow.png")
+    choose(page, slow, *(picture(name) for name in names))
+    await_captions(page, 4)
+    found = captions(page)
+    assert {name: found[f"{name}.png"] for name in names} == {
+        name: caption_of(name) for name in names
+    }
+    # One was taken, the others were refused and came again.
+    assert answers.count(200) == 4 and answers.count(429) >= 1
+
+
+def test_errors_say_what_to_do(open_tight: Opener, picture: Picture, tmp_path: Path) -> None:
+    page = open_tight(refusals=True)
+    with page.expect_response("**/caption") as response:
+        choose(page, plain(RAISING, tmp_path / "poison.png"))
+    problem = response.value.json()
+    failed = card(page, "poison.png")
+    assert problem["status"] == 500
+    for said in (
+        problem["title"],
+        problem["detail"],
+        "tell whoever runs this server",
+        f"Request {problem['request_id']}",
+    ):
         expect(failed).to_contain_text(said)
-    page.unroute("**/caption")
-    failed.get_by_role("button", name="Try again").click()
+    choose(page, picture("red ring"))
     await_captions(page, 1)
 
 
@@ -119,7 +142,7 @@ def test_two_hundred_pictures(open_page: Opener, picture: Picture) -> None:
     }""")
     choose(page, *files)
     expect(page.locator(".card")).to_have_count(200)
-    await_captions(page, 200, seconds=60)
+    await_captions(page, 200)
     expect(page.locator("#toolbar")).to_contain_text("200 pictures captioned")
     assert page.evaluate("window.most") <= 4
     assert page.evaluate("window.openUrls.size") == 200

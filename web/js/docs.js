@@ -24,6 +24,13 @@ const OptionalFieldsAreOptional = () => ({
   },
 });
 
+/** Swagger UI plugin for lists of files: it looks for their field under a name that it lacks. */
+const ListsOfFiles = ({ React }) => ({
+  components: {
+    JsonSchema_string_binary: (props) => React.createElement(props.getComponent("JsonSchema_string"), props),
+  },
+});
+
 /**
  * Swagger UI plugin for those who do not see the page: headings in order, no link within a button.
  *
@@ -66,8 +73,10 @@ SwaggerUIBundle({
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
+  // Folded away: every route shows the schemas it has to do with.
+  defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
   validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [OptionalFieldsAreOptional, Accessible],
+  plugins: [OptionalFieldsAreOptional, ListsOfFiles, Accessible],
 });
