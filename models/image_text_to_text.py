@@ -68,7 +68,7 @@ class ImageTextToTextCaptioner(Captioner):
         """Caption a batch; see `Captioner.caption`."""
         self.check_options(options)
         self.check_pixels(pixels)
-        with torch.inference_mode():
+        with torch.inference_mode(), self.stage("decode"):
             hypotheses = self._decode(pixels, options)
         end = self.family.end_ids[0]
         return [
@@ -95,8 +95,9 @@ class ImageTextToTextCaptioner(Captioner):
         prompt = self.prompt(options)
 
         def begin(pictures: Sequence[int]) -> NetworkState:
-            values = self.pixel_values(pixels[list(pictures)])
-            return NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+            with self.stage("encode"):
+                values = self.pixel_values(pixels[list(pictures)])
+                return NetworkState.start(self.family.prefill(values, prompt), len(pictures))
 
         return find_captions(
             self.family.step,

@@ -262,11 +262,9 @@ class Work:
     Attributes:
         seconds: time by stage, `encode` from pixels to features and `decode` from there to words.
             On a GPU, which works on its own, a stage may end before its work does.
-        tokens: tokens in the captions returned, end tokens included.
     """
 
     seconds: dict[Stage, float] = field(default_factory=dict)
-    tokens: int = 0
 
 
 class Captioner(ABC):
@@ -316,17 +314,14 @@ class Captioner(ABC):
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """Time a stage of a `caption` call, for `take_work`."""
-        started = time.perf_counter()
+        """Time a stage of a `caption` call, for `take_work`; less the stages within it."""
+        seconds = self._work.seconds
+        started, before = time.perf_counter(), sum(seconds.values())
         try:
             yield
         finally:
-            seconds = self._work.seconds
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
-
-    def count_tokens(self, tokens: int) -> None:
-        """Count the tokens of captions, for `take_work`."""
-        self._work.tokens += tokens
+            within = sum(seconds.values()) - before
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started - within
 
     def take_work(self) -> Work:
         """Return what was done since the last call. A method that tells nothing has none."""

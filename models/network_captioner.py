@@ -91,7 +91,6 @@ class NetworkCaptioner(Captioner):
             words = self._words(memory, hypotheses) if options.attention else None
         out = []
         for index, group in enumerate(hypotheses):
-            self.count_tokens(sum(len(hypothesis.tokens) for hypothesis in group))
             captions = [self._caption(hypothesis) for hypothesis in group]
             if words is not None:
                 for caption, maps in zip(captions, words[index], strict=True):

@@ -35,9 +35,9 @@ async def _caption_url(request: Request) -> Response:
     asked = await read_json(request, CaptionUrlInput)
     gateway = gateway_of(request)
     options = CaptionOptions(**asked.model_dump(include=set(CaptionOptions.model_fields)))
-    gateway.models.choose(asked.model, options)  # what cannot be honoured costs no fetch
+    model = gateway.models.choose(asked.model, options)  # what cannot be honoured costs no fetch
     started = time.monotonic()
-    image = await gateway.fetcher.fetch(asked.url)
+    image = await gateway.fetch(asked.url, model)
     fetched = time.monotonic()
     form = CaptionForm(image, options, asked.model, asked.id)
     answer = await gateway.caption(form, request_id.of(request.scope))

@@ -98,7 +98,8 @@ class BatchCaptioner:
         work = captioner.take_work()
         for stage, stage_seconds in work.seconds.items():
             metrics.stage_seconds(stage).labels(name).observe(stage_seconds)
-        metrics.tokens().labels(name).inc(work.tokens)
+        tokens = sum(caption.tokens or 0 for group_found in captions for caption in group_found)
+        metrics.tokens().labels(name).inc(tokens)
         metrics.images_per_batch().labels(name).observe(len(group))
         metrics.inference_seconds().labels(name).observe(seconds)
         metrics.captioned().labels(name).inc(len(group))

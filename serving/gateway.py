@@ -66,6 +66,21 @@ class Gateway:
         engine.on_loss = lambda: self.admission.dismiss(lambda: Problem("engine-unavailable"))
         self._decoder = Decoder(settings.max_pixels, available_cores())
 
+    async def fetch(self, url: str, model: StoredModel) -> bytes:
+        """Return what a URL leads to, for `model` to look at.
+
+        Raises:
+            Problem: as `Fetcher.fetch`.
+        """
+        exchange = exchanges.current()
+        if exchange is not None:
+            exchange.model = model.name
+        try:
+            return await self.fetcher.fetch(url)
+        except Problem as problem:
+            metrics.fetch_failures().labels(model.name, problem.type_slug).inc()
+            raise
+
     async def caption(self, form: CaptionForm, request_id: str) -> CaptionResponse:
         """Caption one picture.
 
@@ -83,16 +98,15 @@ class Gateway:
             request = EngineRequest(model=model.name, pixels=pack(pixels), options=form.options)
             async with self.admission.turn(exchange):
                 answer = await self._engine.caption(request)
-            answered = time.monotonic()
+            timing = _timing(started, decoded, time.monotonic(), answer.inference_ms)
         _raise_for(answer)
-        queued = max(0.0, answered - decoded - answer.inference_ms / 1000)
-        metrics.queue_seconds().labels(model.name).observe(queued)
+        metrics.queue_seconds().labels(model.name).observe(timing.queue / 1000)
         return CaptionResponse(
             captions=answer.captions,
             model=_model_info(model),
             image=info,
             id=form.id if form.id is not None else request_id,
-            timing_ms=_timing(started, decoded, answered, answer.inference_ms),
+            timing_ms=timing,
         )
 
     async def caption_batch(
@@ -182,6 +196,7 @@ class Gateway:
         async with self.admission.turn(exchange, len(texts)):
             answers = await self._engine.match(matching.pairs(pixels, texts))
         timing = _timing(started, decoded, time.monotonic(), matching.inference_ms(answers))
+        metrics.queue_seconds().labels(matcher.name).observe(timing.queue / 1000)
         return info, answers, timing
 
     async def ready(self) -> bool:

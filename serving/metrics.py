@@ -48,8 +48,11 @@ def request_seconds() -> Histogram:
 
 @cache
 def problems() -> Counter:
-    """Return the counter of requests answered with a problem, by its kind."""
-    return _counter("problems", "Requests answered with a problem, by its kind", "kind")
+    """Return the counter of problems answered with, of requests and of a batch's pictures.
+
+    By kind, and by model where one had been chosen.
+    """
+    return _counter("problems", "Problems answered with, by their kind", "kind", "model")
 
 
 @cache
@@ -88,8 +91,8 @@ def engine_up() -> Gauge:
 
 @cache
 def fetch_failures() -> Counter:
-    """Return the counter of addresses that could not be fetched, by reason."""
-    return _counter("fetch_failures", "Picture addresses that could not be fetched", "reason")
+    """Return the counter of URLs, data URLs too, that gave no picture, by model and reason."""
+    return _counter("fetch_failures", "URLs that gave no picture, by reason", "model", "reason")
 
 
 # --- the engine -----------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ async def _caption(
     gateway: Gateway, asked: ChatRequest, url: str, text: str, identity: str
 ) -> CaptionResponse:
     options = caption_options(asked, text, gateway.models.takes_prompt(asked.model))
-    gateway.models.choose(asked.model, options)  # what cannot be honoured costs no fetch
-    image = await gateway.fetcher.fetch(url)
+    model = gateway.models.choose(asked.model, options)  # what cannot be honoured costs no fetch
+    image = await gateway.fetch(url, model)
     return await gateway.caption(CaptionForm(image, options, asked.model, None), identity)
 
 

@@ -204,7 +204,8 @@ def invalid_fields(errors: Sequence[FieldError]) -> Problem:
 
 def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
     """Return what is told of `problem` to the request of the ASGI `scope`; counts it."""
-    metrics.problems().labels(problem.type_slug).inc()
+    exchange = exchanges.current()
+    metrics.problems().labels(problem.type_slug, exchange.model if exchange else "").inc()
     path = scope.get("path", "")
     field = problem.errors[0].field if problem.errors else None
     error = openai_error(path, problem.type_slug, problem.status, problem.detail, field)

@@ -252,6 +252,7 @@ def test_a_fault_is_in_the_log_with_its_identity_and_nowhere_else(
 ) -> None:
     response = tight.get("/boom", headers={"X-Request-ID": "fault-7"})
     assert SECRET not in response.text
+    assert_logged(tight_server, "fault-7", 500, "internal-error")  # waits for the log
     log = tight_server.log.read_text(errors="replace")
     assert re.search(r"unhandled error on GET /boom, id fault-7\b", log)
     assert f"RuntimeError: {SECRET}" in log
