@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow test-load programs lint format install lock clean
+.PHONY: help serve test test-slow test-load bench bench-quick programs lint format install lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,23 @@ test-slow: $(VENV)/.dev ## the tests that take minutes
 
 test-load: $(VENV)/.dev ## load and faults on a real server: some minutes
 	$(BIN)/python -m pytest -m load
+
+BENCH_PEERS := benchmarks/.work/peers
+
+$(BENCH_PEERS)/.done: benchmarks/peers/requirements.txt deploy/install_torch.py
+	@echo "==> installing what the benchmarks compare with, into an environment of its own"
+	$(PYTHON) -m venv $(BENCH_PEERS)
+	$(BENCH_PEERS)/bin/python deploy/install_torch.py benchmarks/peers/requirements.txt
+	$(BENCH_PEERS)/bin/pip install --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	@touch $@
+
+bench: $(VENV)/.dev $(BENCH_PEERS)/.done ## speed beside what one would use instead: RESULTS.md, an hour
+	$(BIN)/python -m benchmarks.model_level
+	$(BIN)/python -m benchmarks.results
+
+bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in five minutes
+	$(BIN)/python -m benchmarks.model_level --quick
+	$(BIN)/python -m benchmarks.results
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

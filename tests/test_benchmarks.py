@@ -1,0 +1,36 @@
+"""The benchmarks' own code, end to end on networks that take milliseconds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import model_level, results
+from benchmarks.stack import Stack, StackError
+
+SHORT = ("--tokens", "4", "--batches", "1", "2", "--seconds", "0")
+
+
+def test_model_level_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--tiny", "--only", "int8", "--without-optimum", "--threads", "1"]
+    assert model_level.main([*options, *SHORT, "--folder", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((tmp_path / "model_level.json").read_text())
+    assert found["names"][:2] == ["transformers fp32", "captionbox fp32"]
+    for title, entry in found["summary"].items():
+        assert entry["same_tokens"] == 1.0, title
+        assert entry["best"] >= entry["fp32"] > 0
+        assert title in printed
+    results.write(tmp_path, tmp_path)
+    report = (tmp_path / "RESULTS.md").read_text()
+    assert "| transformers fp32 | 1 (" in report
+    assert (tmp_path / "model_level.svg").read_text().count("<rect") > len(found["names"])
+
+
+def test_a_stack_that_dies_says_why(tmp_path: Path) -> None:
+    program = "raise SystemExit('no such model here')"
+    with pytest.raises(StackError, match="no such model here"):
+        Stack("broken", [sys.executable, "-c", program], 1, tmp_path / "log")
