@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-slow test-load bench bench-quick programs lint format install lock clean
+.PHONY: help serve image test test-slow test-load bench bench-quick programs lint format install lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,10 @@ serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=… for
 	$(BIN)/python -m models install-default
 	$(BIN)/bentoml serve service:Captioner --port $(PORT)
 
+image: $(VENV)/.serve ## the container image, default model inside (MODELS=compact,NAME… MATCHER=NAME)
+	$(BIN)/python -m models install-default
+	$(BIN)/python -m deploy.image --models "$(or $(MODELS),compact)" --matcher "$(MATCHER)"
+
 # --- check ------------------------------------------------------------------------------------------
 
 # $(call debian,COMMANDS,PACKAGE,WHAT FOR): install a Debian package where none of the commands is there.
@@ -55,7 +59,7 @@ programs: ## Chromium and exiftool for the tests, from Debian's packages where t
 	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
 
 test: $(VENV)/.dev programs ## all tests
-	$(BIN)/python -m pytest -m "not slow and not load"
+	$(BIN)/python -m pytest -m "not slow and not load and not deploy"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

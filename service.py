@@ -16,6 +16,7 @@ from serving.admission import AdmissionMiddleware
 from serving.app import create_app
 from serving.auth import AuthMiddleware, open_paths
 from serving.body_limit import BodyLimitMiddleware
+from serving.container import IMAGE
 from serving.dispatch import dispatch_at_once
 from serving.engine import BatchCaptioner
 from serving.engine_client import EngineClient
@@ -106,6 +107,7 @@ class Engine:
 @bentoml.service(
     name="captionbox",
     service_class=ProblemService,
+    image=IMAGE,
     traffic={"timeout": settings.timeout_s},
     logging={"access": {"enabled": False}},
     # Our own `__is_ready__` asks the engine, and takes a refused connection for an answer.

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
     """Return the number of cores we may keep busy: affinity mask and container quota respected."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     cores = cores or os.cpu_count() or 1
-    try:
-        quota, period = _CPU_MAX.read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup v2 here: no quota that we know of
-    return cores
+    return min(cores, quota(_CGROUP) or cores)
+
+
+def quota(cgroup: Path) -> int | None:
+    """Return the container's quota in whole cores, at least 1; None where there is none."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # version 2, 1
+        with suppress(OSError, ValueError):
+            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+            if quota not in ("max", "-1"):
+                return max(1, int(quota) // int(period))
+    return None

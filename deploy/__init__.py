@@ -1,0 +1,1 @@
+"""From laptop to server: the container image, the proxy, the update."""
