@@ -41,8 +41,8 @@ def freeze(python: Path) -> list[str]:
 
 def added(python: Path, wanted: list[str]) -> list[str]:
     """Return what installing `wanted` would add to the environment of the server, pinned."""
-    command = (python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-")
-    command += ("--constraint", ROOT / "requirements-serve.lock", *wanted)
+    dry = (python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-")
+    command = (*dry, "--constraint", ROOT / "requirements-serve.lock", *wanted)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = [part["metadata"] for part in json.loads(done.stdout)["install"]]
     return sorted(f"{part['name']}=={part['version']}" for part in found)
