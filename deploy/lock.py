@@ -41,7 +41,16 @@ def freeze(python: Path) -> list[str]:
 
 def added(python: Path, wanted: list[str]) -> list[str]:
     """Return what installing `wanted` would add to the environment of the server, pinned."""
-    dry = (python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-")
+    dry: tuple[str | Path, ...] = (
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--quiet",
+        "--report",
+        "-",
+    )
     command = (*dry, "--constraint", ROOT / "requirements-serve.lock", *wanted)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = [part["metadata"] for part in json.loads(done.stdout)["install"]]
