@@ -5,7 +5,8 @@
 `requirements-serve.lock` is what a Bento and its container hold, `requirements.lock` adds
 training (`make serve`), `requirements-dev.lock` adds tests, linters and Ray (`make test`). Each is
 the `pip freeze` of a fresh virtual environment. `requirements-tracing.lock` is what the extra
-`tracing` adds to the first, `requirements-ray.lock` what `ray` does. Run it where torch is the CPU build, so that no CUDA package is locked.
+`tracing` adds to the first, `requirements-ray.lock` what `ray` does. Run it where torch is the CPU
+build, so that no CUDA package is locked.
 """
 
 from __future__ import annotations
