@@ -27,6 +27,7 @@ from serving.framework import (
     ProblemService,
     prepare_deployment,
     settings_or_exit,
+    share_out_calls,
     tame,
     warn_if_open_to_others,
 )
@@ -121,6 +122,8 @@ class Captioner:
 
     def __init__(self) -> None:
         leave_interrupts_to_the_parent()
+        if settings.engine_workers > 1:
+            share_out_calls(self.engine)
         self._gateway = Gateway(settings, EngineClient(self.engine))
         app.state.gateway = self._gateway
         app.state.admission = self._gateway.admission

@@ -97,6 +97,20 @@ def prepare_deployment(settings: Settings) -> None:
     os.environ.pop("BENTOML_CONTAINERIZED", None)
 
 
+def share_out_calls(engine: Any) -> None:
+    """Have each call to the engine make a connection of its own; first of all.
+
+    The engine's processes listen on one socket, and one of them takes all the connections that
+    come in together. Connections that are kept would leave the others idle for good.
+
+    Args:
+        engine: what `bentoml.depends` gives.
+    """
+    headers = getattr(getattr(engine, "to_async", None), "default_headers", None)
+    if headers is not None:  # else the engine itself, in this very process: a test
+        headers["Connection"] = "close"
+
+
 def warn_if_open_to_others(settings: Settings) -> None:
     """Say in the log that others than this machine may use the service without a key, if so."""
     host = _listening_on()
