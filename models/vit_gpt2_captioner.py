@@ -10,6 +10,7 @@ import torch
 from models import metadata as metadata_module
 from models.metadata import BrokenModelError, ModelMetadata
 from models.network_captioner import NetworkCaptioner
+from models.packed_layers import pack_gpt2, pack_vit
 from models.packing import pack_network
 from models.precision import Precision, is_narrow
 from models.subword_tokenizer import SubwordTokenizer
@@ -42,6 +43,8 @@ class VitGpt2Captioner(NetworkCaptioner):
     def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
         """Load a model directory; see `Captioner.load`."""
         captioner = cls.load_trainable(directory)
+        pack_vit(captioner.network.encoder, precision)
+        pack_gpt2(captioner.network.decoder, precision)
         pack_network(captioner.network, precision, vocabulary="decoder.lm_head")
         captioner.network.text.narrow = is_narrow(precision)
         return captioner
