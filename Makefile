@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve image test test-slow test-load bench bench-quick programs lint format install lock clean
+.PHONY: help serve image test test-slow test-load bench bench-quick programs lint format install lock screenshot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -95,6 +95,9 @@ format: $(VENV)/.dev ## put the code in order
 
 lock: ## resolve pyproject.toml's dependencies anew into the lock files
 	$(PYTHON) deploy/lock.py
+
+screenshot: $(VENV)/.dev programs ## the README's picture of the web page, anew
+	$(BIN)/python -m tests.web.screenshot models/weights/compact docs/screenshot.png
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

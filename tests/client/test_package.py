@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tomllib
 import venv
-import zipfile
 from pathlib import Path
 
 import pytest
+from captionbox import __version__
 
 from tests.client.conftest import CLIENT, SOURCE
 from tests.client.stand_in import StandIn
@@ -107,7 +107,6 @@ def milliseconds(executable: str | Path, statement: str) -> float:
     return min(times)
 
 
-@pytest.mark.slow
 def test_the_wheel_in_an_empty_environment(tmp_path: Path, stand_in: StandIn) -> None:
     """Install as the README says; look at what came, how fast it is, and caption a picture."""
     shutil.copytree(CLIENT, tmp_path / "client")
@@ -124,22 +123,21 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path, stand_in: StandIn) ->
             env=environment | {"CAPTIONBOX_BASE_URL": stand_in.url},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=280,
             check=False,
         )
+        if re.search("NewConnectionError|name resolution", done.stderr):
+            pytest.skip("no package index can be reached")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("pip wheel --no-deps --wheel-dir dist ./client")
-    (wheel,) = (tmp_path / "dist").glob("captionbox-*.whl")
-    inside = zipfile.ZipFile(wheel).namelist()
-    assert "captionbox/py.typed" in inside
-    assert "captionbox/cli/app.py" in inside
-    assert {name.split("/")[0] for name in inside} == {
-        "captionbox",
-        wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info",
-    }
+    # pip makes a wheel of it and installs that.
     run(INSTALLING[0])
+    listing = "import importlib.metadata as m; print(*m.files('captionbox'))"
+    inside = python(listing, executable=programs / "python").split()
+    assert {"captionbox/py.typed", "captionbox/cli/app.py"} <= set(inside)
+    folders = {name.split("/")[0] for name in inside if not name.startswith("..")}
+    assert folders == {"captionbox", f"captionbox-{__version__}.dist-info"}
     installed = {one["name"].lower() for one in json.loads(run("pip list --format json"))}
     assert installed & {"torch", "bentoml", "numpy", "transformers", "pillow"} == set()
     assert {"captionbox", "httpx", "pydantic", "typer", "rich"} <= installed
@@ -147,14 +145,18 @@ def test_the_wheel_in_an_empty_environment(tmp_path: Path, stand_in: StandIn) ->
 
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
     assert "A picture called" in run("captionbox caption photo.jpg")
-    assert (
-        run("captionbox --version").strip()
-        == run("python -c 'import captionbox; print(captionbox.__version__)'").strip()
-    )
-    told = {}
-    for statement in ("import captionbox", "import captionbox.client", "import captionbox.cli.app"):
-        told[statement] = milliseconds(programs / "python", statement)
-    print(told)
-    assert told["import captionbox"] < 60
-    assert told["import captionbox.client"] < 600
-    assert told["import captionbox.cli.app"] < 400
+    assert __version__ in run("captionbox --version")
+    # Against Python itself, with what it needs for any HTTP client: machines differ in speed.
+    bare = milliseconds(programs / "python", "import asyncio")
+    told = {
+        statement: milliseconds(programs / "python", statement) / bare
+        for statement in (
+            "import captionbox",
+            "import captionbox.client",
+            "import captionbox.cli.app",
+        )
+    }
+    print(bare, told)
+    assert told["import captionbox"] < 0.75
+    assert told["import captionbox.client"] < 12
+    assert told["import captionbox.cli.app"] < 5

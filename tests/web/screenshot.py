@@ -1,6 +1,6 @@
 """Take the README's picture of the web page, from a real run with a real model.
 
-    python -m tests.web.screenshot models/weights/compact docs/screenshot.png
+    make screenshot
 
 The pictures in it are drawn by `tests.web.scenes`; the captions are whatever the model says.
 """

@@ -33,6 +33,19 @@ def test_confidence_is_told_in_words_and_as_a_number(open_page: Opener, picture:
     expect(page.locator(".confidence")).to_have_text(re.compile(r"Confidence: Very sure · \d+ %"))
 
 
+def test_words_and_number_agree(open_page: Opener) -> None:
+    shown = """async (confidences) => {
+      const { confidenceView } = await import("/js/confidence.js");
+      return confidences.map((confidence) => confidenceView(confidence).textContent);
+    }"""
+    confidences = [0.549, 0.544, 0.395, 0.394, 0.31, 0.001]
+    words = ["Very sure", "Fairly sure", "Fairly sure", "Not so sure", "Not so sure", "Guessing"]
+    percents = [55, 54, 40, 39, 31, 0]
+    assert open_page().evaluate(shown, confidences) == [
+        f"Confidence: {word} · {percent} %" for word, percent in zip(words, percents, strict=True)
+    ]
+
+
 def test_another_wording_can_be_chosen(open_page: Opener, picture: Picture) -> None:
     page = open_page()
     choose(page, picture("red ring"))

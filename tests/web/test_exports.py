@@ -13,6 +13,7 @@ from typing import Any
 from tests.drawings import caption_of
 from tests.web.browsing import await_captions, card, choose
 from tests.web.conftest import Opener
+from tests.web.test_access import PHONE
 
 Picture = Callable[..., Path]
 EDITED = 'Ümlaut, "quotes" and = signs'
@@ -29,6 +30,19 @@ def test_downloads(open_page: Opener, picture: Picture, broken: Path) -> None:
     check_csv(_download(page, "Table"))
     check_jsonl(_download(page, "JSON Lines"))
     check_sidecars(_download(page, "Text files"))
+
+
+def test_a_telephones_downloads_lie_on_top(open_page: Opener, picture: Picture) -> None:
+    page = open_page(**PHONE)
+    choose(page, picture("red ring"))
+    await_captions(page, 1)
+    page.locator(".menu summary").click()
+    menu = page.locator(".menu-items").bounding_box()
+    assert menu["x"] >= 0 and menu["x"] + menu["width"] <= PHONE["viewport"]["width"]
+    page.keyboard.press("Escape")
+    # A click that something else would take fails.
+    files = zipfile.ZipFile(io.BytesIO(_download(page, "Text files"))).namelist()
+    assert files == ["red ring.txt"]
 
 
 def _download(page: Any, kind: str) -> bytes:

@@ -16,9 +16,18 @@ import httpx
 import pytest
 
 from tests.server import ROOT, Server, environment
-from tests.web.browsing import await_captions, captions, drag, expect
+from tests.web.browsing import await_captions, captions, card, drag, expect
 from tests.web.conftest import Opener, opener
 from tests.web.scenes import SCENES
+
+# How dark the picture is drawn where it is lightest and where it is darkest, 0 to 255.
+_DARKNESS = """(canvas) => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+  const darkness = data.filter((_, index) => index % 4 === 3);
+  return [Math.min(...darkness), Math.max(...darkness)];
+}"""
 
 
 class MadeServer(Server):
@@ -91,3 +100,18 @@ def test_five_photos_dropped_are_five_captions(
     for photo in photos:
         answer = httpx.post(f"{made.url}/caption", files={"image": photo.read_bytes()}, timeout=60)
         assert answer.json()["captions"][0]["text"] == found[photo.name]
+    see_where_it_looked(page, photos[0])
+
+
+def see_where_it_looked(page: Any, photo: Path) -> None:
+    """Point at a word of a caption; the real model's map of it is drawn over the picture."""
+    first = card(page, photo.name)
+    with page.expect_response("**/caption") as response:
+        first.locator(".caption").hover()
+    words = response.value.json()["captions"][0]["words"]
+    expect(first.locator(".word")).to_have_count(len(words))
+    first.locator(".word").last.hover()
+    expect(first.locator("canvas")).to_have_class("shown")
+    expect(first.locator(".looked")).to_contain_text(f"“{words[-1]['word']}”")
+    least, most = first.locator("canvas").evaluate(_DARKNESS)
+    assert least < 30 and most > 120, "it is as dark everywhere"
