@@ -14,6 +14,11 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def process_count() -> int:
+    """Return how many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def start_logging() -> None:
     """Log to the terminal; every process but the first only its errors."""
     logging.basicConfig(

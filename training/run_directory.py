@@ -2,6 +2,7 @@
 
 RUN/recipe.json        the recipe, overrides applied
 RUN/data.json          data sets and splits
+RUN/step.json          how many pictures an optimiser step sees, of all processes together
 RUN/tokenizer.json     vocabulary, made from the training captions
 RUN/start/             the model the run went on from, if any
 RUN/log.jsonl          one JSON object a line: loss, learning rate, validation scores
@@ -24,6 +25,7 @@ MODEL_NAME = "model"
 START_NAME = "start"
 RECIPE_NAME = "recipe.json"
 DATA_NAME = "data.json"
+STEP_NAME = "step.json"
 
 _KEPT_CHECKPOINTS = 3  # the best, the last, and the one being written
 _EXPORTS = 2  # the best model, and the one that replaces it

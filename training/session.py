@@ -30,7 +30,7 @@ from training.metrics import score
 from training.mixture import DataSource, Mixture
 from training.model_directory import TrainingVocabulary, export
 from training.pictures import PictureReader
-from training.processes import leave
+from training.processes import leave, process_count
 from training.recipe import Recipe, load_recipe
 from training.splits import Splits
 from training.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
@@ -228,23 +228,57 @@ def training_arguments(
 def write_start(
     run: Path, recipe: Recipe, data: list[DataSource], tokenizer: TrainingVocabulary
 ) -> None:
-    """Write what `--resume` needs: vocabulary, data folders and, last, the recipe."""
+    """Write what `--resume` needs: vocabulary, data folders, step and, last, the recipe."""
     tokenizer.save(run)
     sources = [{"folder": str(s.folder.resolve()), "weight": s.weight} for s in data]
     (run / run_directory.DATA_NAME).write_text(json.dumps(sources), encoding="utf-8")
+    pictures = recipe.batch_images * recipe.accumulate * process_count()
+    (run / run_directory.STEP_NAME).write_text(json.dumps(pictures), encoding="utf-8")
     text = recipe.model_dump_json(indent=2) + "\n"
     (run / run_directory.RECIPE_NAME).write_text(text, encoding="utf-8")
 
 
 def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
-    """Return the recipe and the data of a run to resume.
+    """Return the recipe, for as many processes as there are now, and the data of a run to resume.
 
     Raises:
-        RunError: there is no run, or what it says of its data is damaged.
+        RunError: there is no run, what it says of its data is damaged, or its steps cannot be
+            shared out evenly.
         RecipeError: its recipe is damaged.
     """
     run_directory.prepare(run, resume=True)
-    return load_recipe(str(run / run_directory.RECIPE_NAME)), read_sources(run)
+    recipe = load_recipe(str(run / run_directory.RECIPE_NAME))
+    path = run / run_directory.STEP_NAME
+    if path.is_file():  # runs that began before it existed have none
+        recipe = share_out(recipe, int(path.read_text(encoding="utf-8")), process_count())
+    return recipe, read_sources(run)
+
+
+def share_out(recipe: Recipe, pictures: int, processes: int) -> Recipe:
+    """Return a recipe whose optimiser steps see the same pictures with another number of processes.
+
+    Steps, epochs and schedule then mean what they meant when the run began.
+
+    Args:
+        recipe: as the run began; no process is given more than its `batch_images` at once.
+        pictures: of a step, of all processes together.
+        processes: how many there are now.
+
+    Raises:
+        RunError: the pictures cannot be shared out evenly.
+    """
+    share, rest = divmod(pictures, processes)
+    if rest or not share:
+        raise run_directory.RunError(
+            f"a step of this run sees {pictures} pictures, which {processes} processes cannot "
+            "share evenly: resume with a number that divides them"
+        )
+    accumulate = next(
+        parts
+        for parts in range(1, share + 1)
+        if share % parts == 0 and share // parts <= recipe.batch_images
+    )
+    return recipe.model_copy(update={"batch_images": share // accumulate, "accumulate": accumulate})
 
 
 def read_sources(run: Path) -> list[DataSource]:

@@ -12,7 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.run_directory import complete_checkpoints
+from training.recipe import load_recipe
+from training.run_directory import RunError, complete_checkpoints
+from training.session import share_out
 from training.train import main as train_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,12 +33,14 @@ def uneven(shapes: Path, tmp_path: Path) -> Path:
     return root
 
 
-def arguments(data: Path, out: Path, overrides: list[str], batch: int) -> list[str]:
+def arguments(
+    data: Path, out: Path, overrides: list[str], batch: int, epochs: int = 1
+) -> list[str]:
     changes = [
         *overrides,
         f"batch_images={batch}",
         "min_word_count=2",
-        "epochs=1",
+        f"epochs={epochs}",
         "frozen_epochs=0",
         "learning_rate=0.0001",
         "trunk_learning_rate=0.0001",
@@ -113,3 +117,42 @@ def test_two_processes_equal_one_with_twice_the_batch(
     log = [json.loads(line) for line in (after / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log if "eval_cider" in entry] == [0, 2]
     assert said.count("best model:") == 1
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_processes(
+    uneven: Path, tmp_path: Path, tiny_overrides: list[str]
+) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert train_command(arguments(uneven, whole, tiny_overrides, 6, epochs=3)) == 0
+
+    # The first epoch by two, the second by one, the third by two again.
+    first = arguments(uneven, run, tiny_overrides, 3, epochs=3)
+    torchrun("training.train", [*first, "--max-steps", "2"])
+    assert train_command(["--out", str(run), "--resume", "--max-steps", "4"]) == 0
+    torchrun("training.train", ["--out", str(run), "--resume"])
+
+    assert [path.name for path in complete_checkpoints(run)][-1] == "checkpoint-6"
+    weights = load_file(complete_checkpoints(whole)[-1] / "model.safetensors")
+    for name, tensor in load_file(complete_checkpoints(run)[-1] / "model.safetensors").items():
+        torch.testing.assert_close(tensor, weights[name], atol=5e-5, rtol=1e-4, msg=name)
+    # Every epoch is validated, and its checkpoint written, once.
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log if "eval_cider" in entry] == [2, 4, 6]
+    assert len(list(run.glob("checkpoint-*"))) == len(complete_checkpoints(run)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("pictures", "processes", "expected"),
+    [(64, 2, (32, 1)), (64, 1, (32, 2)), (64, 4, (16, 1)), (96, 1, (32, 3)), (66, 1, (22, 3))],
+)
+def test_a_step_is_shared_out_anew(
+    pictures: int, processes: int, expected: tuple[int, int]
+) -> None:
+    recipe = share_out(load_recipe("compact", ["batch_images=32"]), pictures, processes)
+    assert (recipe.batch_images, recipe.accumulate) == expected
+
+
+def test_a_step_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(RunError, match="6 pictures, which 4 processes cannot share evenly"):
+        share_out(load_recipe("compact", []), 6, 4)
