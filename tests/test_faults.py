@@ -133,16 +133,24 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_full_disk(
-    small_disk: Path,
-    tiny_model: Path,
-    start_server: Callable[..., Server],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """With its store, its temporary files and its log there: it serves on."""
+@pytest.fixture
+def on_small_disk(
+    small_disk: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """Return a server with its store, its temporary files and its metrics on the small disk."""
     monkeypatch.setenv("TMPDIR", str(small_disk))
     install(small_disk / "home", tiny_model)
-    server = start_server(small_disk / "home")
+    server = Server(small_disk / "home", tmp_path / "server.log")
+    (small_disk / "own").mkdir()
+    server.log.with_suffix(".home").symlink_to(small_disk / "own")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_full_disk(small_disk: Path, on_small_disk: Server) -> None:
+    """It serves on."""
+    server = on_small_disk
     with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
         while filler.write(b"x" * 4096):
             pass
@@ -167,7 +175,6 @@ def test_a_full_disk(
     server.wait_ready(RECOVERY_SECONDS)
     with httpx.Client(base_url=server.url, timeout=60) as client:
         assert caption(client).status_code == 200
-    server.stop()
 
 
 # --- the end --------------------------------------------------------------------------------------
