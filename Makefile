@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve image test test-slow test-load bench bench-quick programs lint format install lock screenshot clean
+.PHONY: help serve image test test-slow test-load test-deploy bench bench-quick programs lint format install lock screenshot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -83,6 +83,18 @@ bench: $(VENV)/.dev $(BENCH_PEERS)/.done ## speed beside what one would use inst
 bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in five minutes
 	$(BIN)/python -m benchmarks.model_level --quick
 	$(BIN)/python -m benchmarks.results
+test-deploy: $(VENV)/.dev ## image, nginx, ship.sh, updates under load: for real, on this machine, as root
+	$(call debian,dockerd,docker.io,make test-deploy)
+	$(call debian,docker-compose,docker-compose,make test-deploy)
+	$(call debian,mmdebstrap,mmdebstrap,make test-deploy)
+	$(call debian,iptables,iptables,make test-deploy)
+	$(call debian,ip,iproute2,make test-deploy)
+	$(call debian,nginx,nginx-light,make test-deploy)
+	$(call debian,rsync,rsync,make test-deploy)
+	$(call debian,sshd,openssh-server,make test-deploy)
+	$(call debian,ssh,openssh-client,make test-deploy)
+	$(call debian,zstd,zstd,make test-deploy)
+	$(BIN)/python -m pytest -m deploy
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -122,6 +122,7 @@ stop_server() { # SERVICE: it finishes what is in progress
 
 prepare() {
   mkdir -p acme secrets nginx/certs
+  touch .env
   [ -f captionbox.env ] || touch captionbox.env
   [ -s secrets/api_keys ] || fail "secrets/api_keys names no key: see README, API keys"
   # The server runs as 1034 and reads its keys itself; who may not give files away lets everyone here read it.
