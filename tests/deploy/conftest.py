@@ -172,8 +172,9 @@ def shipping(place: Path, laptop: Engine, vps: Vps, image: str) -> Shipping:
         (tree / name).symlink_to(ROOT / name)
     (tree / "deploy" / "secrets").mkdir(exist_ok=True)
     (tree / "deploy" / "secrets" / "api_keys").write_text(make_entry("test", KEY) + "\n")
-    # The machine that runs the tests may be busy with others.
-    (tree / "deploy" / "captionbox.env").write_text("CAPTIONBOX_MAX_LATENCY_MS=50000\n")
+    # The machine that runs the tests may be busy with others: threads would wait for each other.
+    settings = "CAPTIONBOX_MAX_LATENCY_MS=50000\nCAPTIONBOX_THREADS=1\n"
+    (tree / "deploy" / "captionbox.env").write_text(settings)
     return Shipping(tree, laptop, vps)
 
 
