@@ -83,6 +83,7 @@ bench: $(VENV)/.dev $(BENCH_PEERS)/.done ## speed beside what one would use inst
 bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in five minutes
 	$(BIN)/python -m benchmarks.model_level --quick
 	$(BIN)/python -m benchmarks.results
+
 test-deploy: $(VENV)/.dev ## image, nginx, ship.sh, updates under load: for real, on this machine, as root
 	$(call debian,dockerd,docker.io,make test-deploy)
 	$(call debian,docker-compose,docker-compose,make test-deploy)
