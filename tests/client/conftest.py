@@ -92,7 +92,7 @@ def process(stand_in: StandIn, tmp_path: Path, command_environment: dict[str, st
             env=command_environment | {"CAPTIONBOX_BASE_URL": stand_in.url} | environment,
             input=stdin,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)

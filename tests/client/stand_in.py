@@ -133,6 +133,14 @@ class StandIn:
             with self.lock:
                 self._now -= 1
 
+    def settle(self) -> None:
+        """Wait until nothing has been at work for a moment."""
+        quiet = 0
+        while quiet < 20:
+            time.sleep(0.02)
+            with self.lock:
+                quiet = 0 if self._now else quiet + 1
+
 
 def _caption(content: bytes, options: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     if not content.startswith(_PICTURES):

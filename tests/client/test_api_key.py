@@ -57,7 +57,7 @@ def test_command(
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == status, done.stderr

@@ -35,7 +35,7 @@ def test_a_list_that_grows(
         process.stdin.flush()
         assert process.stdout.readline().decode() == line(number) + "\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(240) == 130
     process.stdin.close()
     process.stdout.close()
 
@@ -53,7 +53,7 @@ def test_a_reader_who_leaves(
         cwd=photos.parent,
         env=command_environment,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert lines(done.stdout) == [line(0), "141"]
@@ -77,33 +77,33 @@ def test_a_signal_finishes_what_is_on_its_way(
         cwd=photos.parent,
         env=command_environment | {"CAPTIONBOX_BASE_URL": stand_in.url},
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while len(stand_in.asked) < 6 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
-    assert process.wait(10) == code
+    assert process.wait(240) == code
     written = lines((photos.parent / "out").read_bytes())
     assert len(written) == len(stand_in.asked) == sum(stand_in.answered.values())
-    assert 6 <= len(written) < 30
+    assert 6 <= len(written) < 90
 
 
 def test_a_second_signal_ends_at_once(
     photos: Path, stand_in: StandIn, command_environment: dict[str, str]
 ) -> None:
-    stand_in.delay = 30
+    stand_in.delay = 200
     process = subprocess.Popen(
         ["captionbox", "caption", "photos", "-o", "out"],
         cwd=photos.parent,
         env=command_environment | {"CAPTIONBOX_BASE_URL": stand_in.url},
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while len(stand_in.asked) < 6 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(5) == 130
+    assert process.wait(100) == 130  # well before the answers come
     assert (photos.parent / "out").read_bytes() == b""
 
 
@@ -122,7 +122,7 @@ def on_a_terminal(
     )
     os.close(theirs)
     shown = b""
-    while select.select([ours], [], [], 30)[0]:
+    while select.select([ours], [], [], 240)[0]:
         try:
             piece = os.read(ours, 65536)
         except OSError:  # Linux tells so that nobody is there any more
@@ -132,7 +132,7 @@ def on_a_terminal(
         shown += piece
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode(errors="replace"))
-    return process.wait(30), text
+    return process.wait(240), text
 
 
 def test_a_terminal_shows_progress_rate_and_time_left(

@@ -1,4 +1,4 @@
-"""The client's view of the interface against the server's own code, where that is there.
+"""The client's view of the interface against the server's own code.
 
 Only tests look at both: the package itself imports nothing of the server.
 """
@@ -16,11 +16,9 @@ from captionbox.options import describe
 from captionbox.problems import Problem
 from pydantic import BaseModel
 
-interface = pytest.importorskip("models.interface")
-problems = pytest.importorskip("serving.problems")
-schemas = pytest.importorskip("serving.schemas")
-match_schemas = pytest.importorskip("serving.match_schemas")
-serving_version = pytest.importorskip("serving.version")
+from models import interface
+from serving import match_schemas, problems, schemas
+from serving import version as serving_version
 
 
 def test_every_option_of_the_server_is_known() -> None:

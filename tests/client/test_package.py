@@ -32,7 +32,7 @@ def python(program: str, *options: str, executable: str | Path = sys.executable)
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr

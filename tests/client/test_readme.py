@@ -47,7 +47,13 @@ def run(language: str, text: str, place: Path, environment: dict[str, str]) -> s
     else:
         command = ["bash", "-euo", "pipefail", "-c", text]
     done = subprocess.run(
-        command, cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -86,6 +92,9 @@ def test_snippet_on_the_real_server(
     matching = ".match(" in text or "captionbox match" in text
     server = request.getfixturevalue("matching_server" if matching else "server")
     run(language, text, place, command_environment | {"CAPTIONBOX_BASE_URL": server.url})
+    if "captionbox alt" in text:
+        page = (place / "site" / "index.html").read_text()
+        assert re.fullmatch(r'<img alt="A [^"]+\." src="dog.jpg"><img alt="" src="dog.jpg">', page)
 
 
 def test_every_snippet_is_run() -> None:

@@ -126,7 +126,7 @@ def test_matching(
         env=command_environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     header, *rows = done.stdout.splitlines()
@@ -144,7 +144,13 @@ def test_no_matcher(sdk: Captionbox) -> None:
         sdk.caption(draw("red ring"), rerank=True)
 
 
-def test_addresses(server: Server, sdk: Captionbox, fetching_server: Server, site: Site) -> None:
+def test_addresses(
+    server: Server,
+    sdk: Captionbox,
+    fetching_server: Server,
+    site: Site,
+    command_environment: dict[str, str],
+) -> None:
     ring = base64.b64encode(encode(draw("red ring"))).decode()
     assert sdk.caption(f"data:image/png;base64,{ring}").text == caption_of("red ring")
     # Servers fetch nothing unless their owner allows that.
@@ -160,6 +166,11 @@ def test_addresses(server: Server, sdk: Captionbox, fetching_server: Server, sit
         outcomes = fetching.caption_batch([site.url("/picture"), encode(draw("gold bar"))])
         texts = [one.unwrap().text for one in outcomes]
         assert texts == [caption_of("red ring"), caption_of("gold bar")]
+    command = ["captionbox", "caption", site.url("/picture"), "--base-url", fetching_server.url]
+    done = subprocess.run(
+        command, env=command_environment, capture_output=True, text=True, timeout=240, check=True
+    )
+    assert done.stdout == f"{site.url('/picture')}\t{caption_of('red ring')}\n"
 
 
 def test_the_command(server: Server, tmp_path: Path, command_environment: dict[str, str]) -> None:
@@ -172,7 +183,7 @@ def test_the_command(server: Server, tmp_path: Path, command_environment: dict[s
         cwd=tmp_path,
         env=command_environment,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 1, done.stderr
@@ -193,7 +204,7 @@ def test_wrong_options_stop_the_command(
             cwd=tmp_path,
             env=command_environment,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert done.returncode == 3, (option, done.stdout, done.stderr)

@@ -194,7 +194,7 @@ def test_records_survive_the_process(tmp_path: Path) -> None:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", program, str(tmp_path / "out")]
-    done = subprocess.run(command, env=environment, cwd=root, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, cwd=root, timeout=240, check=False)
     assert done.returncode == -9
     file = opened(tmp_path / "out", "jsonl")
     assert [file.past(f"{n}.jpg") for n in range(4)] == [Past.CAPTIONED] * 3 + [Past.NEW]

@@ -43,12 +43,12 @@ def test_killed_twice_nothing_is_lost_and_nothing_done_twice(
     lost: Counter[str] = Counter()
     for enough in (count // 4, count * 6 // 10):
         process = start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while sum(stand_in.answered.values()) < enough and time.monotonic() < deadline:
             time.sleep(random.uniform(0, 0.005))
         process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
-        time.sleep(0.2)  # the stand-in finishes what it was at
+        assert process.wait(240) == -signal.SIGKILL
+        stand_in.settle()
         # What was asked for and is not in the file was on its way when the process died.
         now = set(sources(out.read_bytes(), form))
         assert recorded <= now
@@ -59,7 +59,7 @@ def test_killed_twice_nothing_is_lost_and_nothing_done_twice(
 
     asked_before = Counter(stand_in.asked)
     process = start()
-    assert process.wait(60) == 1
+    assert process.wait(240) == 1
 
     found = sources(out.read_bytes(), form)
     assert len(found) == len(set(found)) == count
@@ -75,7 +75,7 @@ def test_killed_twice_nothing_is_lost_and_nothing_done_twice(
         assert stand_in.asked[f"{name}.jpg"] == asked_before[f"{name}.jpg"]
 
     process = start()
-    assert process.wait(60) == 1
+    assert process.wait(240) == 1
     assert sum(stand_in.asked.values()) == count + sum(lost.values())
 
 

@@ -51,6 +51,7 @@ def test_axe_finds_nothing_and_pictures_of_it(
     page = open_page(refusals=True, color_scheme=scheme, reduced_motion="reduce", **device)
     page.screenshot(path=tmp_path / "empty.png")
     check(page)
+    expect(page.locator(".privacy")).to_contain_text("nothing is stored")
     page.get_by_role("button", name="More options").click()
     choose(page, picture("red ring"), picture("blue bar"), picture("gold cross"), broken)
     await_captions(page, 3)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from captionbox.cli.formats import Entry, LineFormat, Record
+from captionbox.cli.part_file import replacing
 from captionbox.cli.sources import identity
 from captionbox.cli.tally import Past
 
@@ -121,14 +122,12 @@ class RecordFile:
 
     def _drop_failures(self) -> None:
         """Put a file without the failures in the place of this one, all at once."""
-        part = self._path.with_name(f".{self._path.name}.captionbox-part")
-        with part.open("wb") as copy:
+        with replacing(self._path) as part, part.open("wb") as copy:
             for line, entry in self._read():
                 if entry is None or not entry.failed:
                     copy.write(line)
             copy.flush()
             os.fsync(copy.fileno())
-        part.replace(self._path)
         self._file.close()
         self._file = self._open()
         for source in [source for source, past in self._past.items() if past is Past.FAILED]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from captionbox.cli.formats import Record
+from captionbox.cli.part_file import replacing
 from captionbox.cli.tally import Past
 from captionbox.images import SUFFIXES, is_url
 
@@ -90,6 +91,5 @@ def _stems(folder: Path) -> Counter[str]:
 def _put(path: Path, text: str) -> None:
     """Write a file all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.captionbox-part")
-    part.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")

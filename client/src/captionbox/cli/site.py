@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from captionbox.cli.html_images import PageError, base_address, fill_alt, missing_alt, read_page
+from captionbox.cli.part_file import replacing
 from captionbox.cli.sources import tidy
 
 PAGE_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
@@ -132,7 +133,6 @@ def pages(site: Path) -> list[Path]:
 def write(change: Change) -> None:
     """Put a changed page in the place of the old one, all at once, with the same permissions."""
     page = change.page.resolve()
-    part = page.with_name(f".{page.name}.captionbox-part")
-    part.write_bytes(change.new)
-    shutil.copymode(page, part)
-    part.replace(page)
+    with replacing(page) as part:
+        part.write_bytes(change.new)
+        shutil.copymode(page, part)
