@@ -78,6 +78,7 @@ class LoadResult:
         seconds: counted time.
         per_second: answers a second.
         p50_ms, p95_ms, p99_ms: latency of the answers.
+        all_answers: requests answered rightly in the whole run, uncounted time too.
     """
 
     answers: int
@@ -87,6 +88,7 @@ class LoadResult:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    all_answers: int
 
 
 class Load:
@@ -206,6 +208,7 @@ def summary(answers: Sequence[Answer], start: float, end: float) -> LoadResult:
         p50_ms=round(percentile(latencies, 0.50), 1),
         p95_ms=round(percentile(latencies, 0.95), 1),
         p99_ms=round(percentile(latencies, 0.99), 1),
+        all_answers=sum(answer.kind == "right" for answer in answers),
     )
 
 

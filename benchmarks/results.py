@@ -49,6 +49,31 @@ against the best of its four.
 """
 
 
+_SERVER = """## Servers
+
+The same ViT-GPT2 (4 beams, 16 tokens, as its model card says) over HTTP, {pictures} JPEG files,
+{threads} thread(s) for the model, closed loop, medians of the rounds. Rates as multiples of
+{baseline}'s at as many clients; processor time and memory are those of all the server's processes,
+shared pages counted once a process.
+
+{table}
+
+{alone}
+"""
+
+_COMPACT = """## `compact` over HTTP
+
+The embedded model, beam 3, {pictures} JPEG files, the server on {threads} cores, the client on
+others.
+
+{table}
+
+{alone}
+"""
+
+_SERVER_BASELINE = "FastAPI + transformers"
+
+
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Return a header and rows as a table."""
     lines = [" | ".join(row) for row in (rows[0], ["---"] * len(rows[0]), *rows[1:])]
@@ -68,7 +93,48 @@ def model_level(found: dict[str, Any], folder: Path) -> str:
     return _MODEL.format(**found["run"], table=markdown(found["rows"]), summary=summary)
 
 
-SECTIONS = {"model_level": model_level}
+def server_level(found: dict[str, Any], _: Path) -> str:
+    """Return the section on ViT-GPT2 servers."""
+    rows = [["clients", "server", "rate", "p50 s", "p95 s", "p99 s", "CPU s a caption", "peak MB"]]
+    for clients, by_name in found["clients"].items():
+        unit = by_name[_SERVER_BASELINE]["per_second"]
+        for name, run in by_name.items():
+            seconds = [f"{run[key] / 1000:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
+            rate = f"{run['per_second'] / unit:.2f}" if unit else "no answer in time"
+            rows.append([clients, name, rate, *seconds, f"{run['peak_mb']:.0f}"])
+    return _SERVER.format(
+        pictures=found["pictures"],
+        threads=found["threads"],
+        baseline=_SERVER_BASELINE,
+        table=markdown(rows),
+        alone=_alone(found),
+    )
+
+
+def compact(found: dict[str, Any], _: Path) -> str:
+    """Return the section on the embedded model."""
+    rows = [["clients", "captions a second", "p50 ms", "p95 ms", "p99 ms", "CPU ms a caption"]]
+    for clients, by_name in found["clients"].items():
+        for run in by_name.values():
+            times = [f"{run[key]:.0f}" for key in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
+            rows.append([clients, f"{run['per_second']:.1f}", *times])
+    return _COMPACT.format(
+        pictures=found["pictures"],
+        threads=found["threads"],
+        table=markdown(rows),
+        alone=_alone(found),
+    )
+
+
+def _alone(found: dict[str, Any]) -> str:
+    return " ".join(
+        f"The model alone, batch {batch}: {run['per_second']:.2f} captions a second, "
+        f"{run['cpu_ms']:.0f} ms of processor time each, {run['p50_ms']:.0f} ms a batch."
+        for batch, run in found["bare"].items()
+    )
+
+
+SECTIONS = {"model_level": model_level, "server_level": server_level, "compact": compact}
 """By the name of the file of numbers."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import model_level, results
+from benchmarks import model_level, results, server_level
 from benchmarks.stack import Stack, StackError
 
 SHORT = ("--tokens", "4", "--batches", "1", "2", "--seconds", "0")
@@ -34,3 +34,15 @@ def test_a_stack_that_dies_says_why(tmp_path: Path) -> None:
     program = "raise SystemExit('no such model here')"
     with pytest.raises(StackError, match="no such model here"):
         Stack("broken", [sys.executable, "-c", program], 1, tmp_path / "log")
+
+
+@pytest.mark.slow
+def test_server_level_and_its_report(tmp_path: Path) -> None:
+    options = ["--tiny", "--threads", "1", "--clients", "2", "--rounds", "1", "--seconds", "3"]
+    assert server_level.main([*options, "--parts", "peers", "--folder", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "server_level.json").read_text())
+    for name, run in found["clients"]["2"].items():
+        assert run["failures"] == 0, name
+        assert run["per_second"] > 0, name
+    results.write(tmp_path, tmp_path)
+    assert "FastAPI + transformers" in (tmp_path / "RESULTS.md").read_text()

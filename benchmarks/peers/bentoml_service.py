@@ -1,6 +1,6 @@
 """ViT-GPT2 as a BentoML service after the framework's own BLIP example: no batching.
 
-CHECKPOINT=DIR bentoml serve benchmarks.peers.bentoml_service:Captioning
+CHECKPOINT=DIR THREADS=4 bentoml serve benchmarks.peers.bentoml_service:Captioning
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Captioning:
         from transformers import AutoTokenizer, VisionEncoderDecoderModel, ViTImageProcessor
 
         checkpoint = os.environ["CHECKPOINT"]
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        torch.set_num_threads(int(os.environ["THREADS"]))
         self.model = VisionEncoderDecoderModel.from_pretrained(checkpoint).eval()
         self.processor = ViTImageProcessor.from_pretrained(checkpoint)
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)

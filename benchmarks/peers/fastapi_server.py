@@ -1,6 +1,6 @@
 """FastAPI around transformers, as tutorials write it: the server most people begin with.
 
-CHECKPOINT=DIR uvicorn benchmarks.peers.fastapi_server:app
+CHECKPOINT=DIR THREADS=4 uvicorn benchmarks.peers.fastapi_server:app
 
 The handler is `async` and computes in it, one picture after the other. Handlers in threads would
 share the cores among several `generate()` calls at once, and be slower.
@@ -18,7 +18,7 @@ from PIL import Image
 from transformers import AutoTokenizer, VisionEncoderDecoderModel, ViTImageProcessor
 
 checkpoint = os.environ["CHECKPOINT"]
-torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+torch.set_num_threads(int(os.environ["THREADS"]))
 model = VisionEncoderDecoderModel.from_pretrained(checkpoint).eval()
 processor = ViTImageProcessor.from_pretrained(checkpoint)
 tokenizer = AutoTokenizer.from_pretrained(checkpoint)
