@@ -78,6 +78,8 @@ $(BENCH_PEERS)/.done: benchmarks/peers/requirements.txt deploy/install_torch.py
 
 bench: $(VENV)/.dev $(BENCH_PEERS)/.done ## speed beside what one would use instead: RESULTS.md, an hour
 	$(BIN)/python -m benchmarks.model_level
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.server_level
 	$(BIN)/python -m benchmarks.results
 
 bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in five minutes

@@ -57,11 +57,11 @@ def commands(workspace: Workspace, tokens: int) -> dict[str, list[str]]:
 
 
 @contextmanager
-def running(commands: dict[str, list[str]], threads: int, logs: Path) -> Iterator[list[Stack]]:
-    """Start stacks; all are ended at the end."""
+def running(commands: dict[str, tuple[list[str], int]], logs: Path) -> Iterator[list[Stack]]:
+    """Start stacks, each given its command and number of threads; all are ended at the end."""
     stacks: list[Stack] = []
     try:
-        for name, command in commands.items():
+        for name, (command, threads) in commands.items():
             stacks.append(Stack(name, command, threads, logs / f"{name.replace(' ', '-')}.log"))
             logger.info("%s is loaded", name)
         yield stacks
@@ -160,7 +160,8 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = re.compile(f"{options.only}|{BASELINE}|{OURS}fp32")
         stacks = {name: command for name, command in stacks.items() if wanted.search(name)}
     tasks = [Task(batch, beams, workspace.side) for beams in options.beams for batch in batches]
-    with running(stacks, options.threads, workspace.logs) as processes:
+    started = {name: (command, options.threads) for name, command in stacks.items()}
+    with running(started, workspace.logs) as processes:
         results = measure(processes, tasks, seconds, options.rounds)
     names = list(next(iter(results.values())))
     found: dict[str, Any] = {

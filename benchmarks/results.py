@@ -71,6 +71,14 @@ others.
 {alone}
 """
 
+_GROWTH = """## Growth
+
+ViT-GPT2 in {precision}, captions a second as multiples of one picture at a time, greedy, on one
+thread; times by the {clock} clock, medians of {rounds} round(s).
+
+{table}
+"""
+
 _SERVER_BASELINE = "FastAPI + transformers"
 
 
@@ -126,6 +134,11 @@ def compact(found: dict[str, Any], _: Path) -> str:
     )
 
 
+def growth(found: dict[str, Any], _: Path) -> str:
+    """Return the section on threads, batches and beams."""
+    return _GROWTH.format(**found, table=markdown(found["rows"]))
+
+
 def _alone(found: dict[str, Any]) -> str:
     return " ".join(
         f"The model alone, batch {batch}: {run['per_second']:.2f} captions a second, "
@@ -134,7 +147,12 @@ def _alone(found: dict[str, Any]) -> str:
     )
 
 
-SECTIONS = {"model_level": model_level, "server_level": server_level, "compact": compact}
+SECTIONS = {
+    "model_level": model_level,
+    "growth": growth,
+    "server_level": server_level,
+    "compact": compact,
+}
 """By the name of the file of numbers."""
 
 

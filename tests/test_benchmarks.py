@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import model_level, results, server_level
+from benchmarks import growth, model_level, results, server_level
 from benchmarks.stack import Stack, StackError
 
 SHORT = ("--tokens", "4", "--batches", "1", "2", "--seconds", "0")
 
 
-def test_model_level_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_level_growth_and_their_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--tiny", "--only", "int8", "--without-optimum", "--threads", "1"]
     assert model_level.main([*options, *SHORT, "--folder", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -24,9 +26,12 @@ def test_model_level_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert entry["same_tokens"] == 1.0, title
         assert entry["best"] >= entry["fp32"] > 0
         assert title in printed
+    options = ["--tiny", "--threads", "1", "--batches", "1", "2", "--beams", "2", "--rounds", "1"]
+    assert growth.main([*options, "--precision", "fp32", "--folder", str(tmp_path)]) == 0
     results.write(tmp_path, tmp_path)
     report = (tmp_path / "RESULTS.md").read_text()
     assert "| transformers fp32 | 1 (" in report
+    assert "| 1 | 1 | 1.00 |" in report
     assert (tmp_path / "model_level.svg").read_text().count("<rect") > len(found["names"])
 
 
