@@ -62,6 +62,9 @@ def connect(address: str | None) -> None:
     """Join the cluster at an address, or start one on this machine that ends with this process."""
     code = [str(Path(module.__path__[0])) for module in (jobs, models, serving)]
     environment = {"py_modules": code, "excludes": ["**/weights/**", "**/__pycache__/**"]}
+    if address is None:
+        # Others on this machine cannot use the job's cluster; Ray makes the token.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray.init(
         address=address or "local",
         num_cpus=None if address else available_cores(),

@@ -42,6 +42,7 @@ class Progress:
         if self._began is None:
             # Loading the models is not to be counted: from the first captions on.
             self._began = (now, done)
+            self._reported = now
         self._recent.append((now, done))
         while self._recent[0][0] < now - _WINDOW_SECONDS:
             self._recent.popleft()

@@ -17,7 +17,6 @@ def test_rate_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
         for done in (16, 36, 56, 76):
             progress.update(done, bad=1)
     assert caplog.messages == [
-        "116 of 1,000 pictures, 0.0 a second, 1 bad",
         "176 of 1,000 pictures, 10.0 a second, 1 bad, 1:22 left",
     ]
     assert progress.summary() == "76 pictures, 1 of them bad, 10.0 a second; 100 were there before"
