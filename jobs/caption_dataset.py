@@ -145,14 +145,14 @@ def _run(given: argparse.Namespace) -> int:
             )
         total = "" if listing.pictures is None else f"{listing.pictures:,} pictures, "
         logger.info("%s%d done before; starting the workers", total, len(sink.done))
-        pipeline.connect(given.address)
+        plan = pipeline.Plan(given.workers, given.threads, given.batch_size)
+        pipeline.connect(given.address, plan)
         files = ModelFiles.of(directory, version, pack=given.address is not None)
         if asked == "auto":
             job = job.computing_in(pipeline.choose_precision(files))
         sink.start(job)
         logger.info("captioning with %s", job)
         progress = Progress(listing.pictures, len(sink.done))
-        plan = pipeline.Plan(given.workers, given.threads, given.batch_size)
         try:
             for rows in pipeline.caption(listing, sink.done, job, files, plan, settings, columns):
                 sink.add(rows)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
 import jobs
 import models
@@ -58,16 +58,14 @@ class Plan:
     batch_size: int = 16
 
 
-def connect(address: str | None) -> None:
+def connect(address: str | None, plan: Plan) -> None:
     """Join the cluster at an address, or start one on this machine that ends with this process."""
+    cores = plan.workers * plan.threads or available_cores()
     code = [str(Path(module.__path__[0])) for module in (jobs, models, serving)]
     environment = {"py_modules": code, "excludes": ["**/weights/**", "**/__pycache__/**"]}
-    if address is None:
-        # Others on this machine cannot use the job's cluster; Ray makes the token.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray.init(
         address=address or "local",
-        num_cpus=None if address else available_cores(),
+        num_cpus=None if address else cores,
         include_dashboard=None if address else False,
         runtime_env=environment,
         log_to_driver=False,
@@ -134,8 +132,15 @@ def caption(
 
     rows = (
         ray.data.from_arrow(tables)
-        # Reading waits far more than it computes: it takes no core from the captioners.
-        .map_batches(read, batch_size=_UNITS_AT_ONCE, batch_format="pyarrow", num_cpus=0)
+        # Reading waits far more than it computes: it takes no core from the captioners, and few
+        # processes do it.
+        .map_batches(
+            read,
+            batch_size=_UNITS_AT_ONCE,
+            batch_format="pyarrow",
+            compute=TaskPoolStrategy(size=-(-workers // 4)),
+            num_cpus=0,
+        )
         .map_batches(
             Worker,
             batch_size=plan.batch_size,

@@ -61,7 +61,7 @@ def start(
 def wait_for_parts(output: Path, process: subprocess.Popen[str], count: int) -> None:
     while len(list(output.glob("part-*.parquet"))) < count:
         assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def table(output: Path) -> list[dict[str, Any]]:
