@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,9 @@ class Balancer:
 
 def write_configuration(folder: Path, ports: list[int], port: int) -> Path:
     """Write deploy/replicas for these ports and a folder of its own."""
+    shutil.copytree(FOLDER.parent / "nginx", folder / "nginx")
+    own_folder = folder / "replicas"
+    own_folder.mkdir()
     text = (FOLDER / "nginx.conf").read_text(encoding="utf-8")
     text = text.replace("/tmp/captionbox-", f"{folder}/")
     text = text.replace("/dev/stdout", f"{folder}/access.log")
@@ -62,8 +66,8 @@ def write_configuration(folder: Path, ports: list[int], port: int) -> Path:
     lines = (FOLDER / "replicas.conf").read_text(encoding="utf-8")
     for number, own in enumerate(ports, start=3001):
         lines = lines.replace(f"127.0.0.1:{number} ", f"127.0.0.1:{own} ")
-    (folder / "replicas.conf").write_text(lines, encoding="utf-8")
-    path = folder / "nginx.conf"
+    (own_folder / "replicas.conf").write_text(lines, encoding="utf-8")
+    path = own_folder / "nginx.conf"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -86,22 +90,42 @@ def replicas(bentoml_home: Path, start_server: Callable[..., Server]) -> list[Se
 
 @pytest.fixture
 def balancer(replicas: list[Server], tmp_path: Path) -> Iterator[Balancer]:
+    with balance([server.port for server in replicas], tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def balance(ports: list[int], folder: Path) -> Iterator[Balancer]:
+    """Run nginx over the replicas on these ports."""
     port = free_port()
-    path = write_configuration(tmp_path, [server.port for server in replicas], port)
-    command = [str(NGINX), "-c", str(path), "-g", "daemon off; worker_processes 1;"]
-    path.write_text(path.read_text().replace("worker_processes auto;\n", ""))
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    found = Balancer(f"http://127.0.0.1:{port}", tmp_path / "access.log")
-    for _ in range(100):
-        try:
-            httpx.get(f"{found.url}/livez")
-            break
-        except httpx.TransportError:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.1)
-    yield found
-    process.send_signal(signal.SIGQUIT)
-    process.communicate(timeout=30)
+    path = write_configuration(folder, ports, port)
+    path.write_text(path.read_text().replace("worker_processes auto;", "worker_processes 1;"))
+    command = [str(NGINX), "-c", str(path), "-g", "daemon off;"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    found = Balancer(f"http://127.0.0.1:{port}", folder / "access.log")
+    try:
+        for _ in range(100):
+            try:
+                httpx.get(f"{found.url}/livez")
+                break
+            except httpx.TransportError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        yield found
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+
+
+def test_without_any_replica_there_is_a_clear_refusal(tmp_path: Path) -> None:
+    with balance([free_port() for _ in range(3)], tmp_path) as balancer:
+        files = {"image": PICTURES[0].image}
+        for _ in range(30):  # until all are at rest, and after that
+            answer = httpx.post(f"{balancer.url}/caption", files=files)
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["type"] == "/problems/not-ready"
+            assert int(answer.headers["retry-after"]) > 0
 
 
 def kill(server: Server) -> None:
