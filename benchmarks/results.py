@@ -23,14 +23,14 @@ _HEAD = """# How fast
 
 Written by `make bench`; `make bench-quick` does the core of it in five minutes. All numbers of a
 table come from one run on one machine, in which every stack did every task in turn, round after
-round; a ratio is the median over the rounds. Compare ratios, not milliseconds: on your machine all
-of them differ, and the ratios hardly.
+round; a ratio is the median over the rounds. Compare ratios, not milliseconds, and runs with as
+many threads.
 """
 
 _MODEL = """## The model by itself
 
 ViT-GPT2 at its true size (239 million weights), random weights, {tokens} tokens forced, from pixels
-to tokens, {threads} thread(s), times by the {clock} clock, {rounds} rounds. How many times as fast
+to tokens, {threads} thread(s), times by the {clock} clock, {rounds} round(s). How many times as fast
 as plain transformers `generate()` in float32 (for which: time a caption):
 
 {table}

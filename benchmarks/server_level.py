@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 OURS, INT8 = "captionbox", "captionbox, int8 asked for"
 FASTAPI, BENTOML = "FastAPI + transformers", "BentoML + transformers, unbatched"
+ALL = (OURS, INT8, FASTAPI, BENTOML)
 PATIENT = {"max_latency_ms": "600000", "timeout_s": "600", "max_concurrency": "1000"}
 """So that nobody is refused while it is measured how fast all are served."""
 
@@ -171,13 +173,14 @@ def against_peers(
     threads: int,
     seconds: float,
     rounds: int,
+    names: list[str],
 ) -> tuple[Found, dict[str, dict[str, float]]]:
     """Measure all servers, one after the other, round after round; and our model alone.
 
     A peer computes one picture after the other: it is given longer where many wait.
     """
     runs: dict[int, dict[str, list[Run]]] = {}
-    with servers(workspace, threads, [OURS, INT8, FASTAPI, BENTOML]) as started:
+    with servers(workspace, threads, names) as started:
         precision = precision_of(started[OURS], "vit-gpt2")
         for turn in range(rounds):
             for concurrency in clients:
@@ -253,6 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--cores", type=int, default=2, help="that `compact` is served on")
     parser.add_argument("--parts", nargs="+", default=["peers", "compact"])
+    parser.add_argument("--only", default="", help="further servers, by a regular expression")
     parser.add_argument("--pictures", default="640x480", help="640x480 or 12MP")
     parser.add_argument("--tiny", action="store_true", help="a network that takes milliseconds")
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER)
@@ -263,7 +267,13 @@ def main(arguments: list[str] | None = None) -> int:
     images = write_pictures(workspace.folder / "pictures")[options.pictures]
     if "peers" in options.parts:
         found = against_peers(
-            workspace, images, options.clients, options.threads, options.seconds, options.rounds
+            workspace,
+            images,
+            options.clients,
+            options.threads,
+            options.seconds,
+            options.rounds,
+            [name for name in ALL if name in (OURS, FASTAPI) or re.search(options.only, name)],
         )
         path = workspace.folder / "server_level.json"
         _write(path, as_json(*found, options.threads, options.pictures))
