@@ -30,8 +30,8 @@ many threads.
 _MODEL = """## The model by itself
 
 ViT-GPT2 at its true size (239 million weights), random weights, {tokens} tokens forced, from pixels
-to tokens, {threads} thread(s), times by the {clock} clock, {rounds} round(s). How many times as fast
-as plain transformers `generate()` in float32 (for which: time a caption):
+to tokens, {threads} thread(s), times by the {clock} clock, {rounds} round(s). How many times as
+fast as plain transformers `generate()` in float32 (for which: time a caption):
 
 {table}
 
@@ -67,9 +67,7 @@ The embedded model, beam 3, {pictures} JPEG files, the server on {threads} cores
 others.
 
 {table}
-
-{alone}
-"""
+{alone}"""
 
 _GROWTH = """## Growth
 
@@ -140,9 +138,9 @@ def growth(found: dict[str, Any], _: Path) -> str:
 
 
 def _alone(found: dict[str, Any]) -> str:
-    return " ".join(
-        f"The model alone, batch {batch}: {run['per_second']:.2f} captions a second, "
-        f"{run['cpu_ms']:.0f} ms of processor time each, {run['p50_ms']:.0f} ms a batch."
+    return "".join(
+        f"\nThe model alone, batch {batch}: {run['per_second']:.2f} captions a second, "
+        f"{run['cpu_ms']:.0f} ms of processor time each, {run['p50_ms']:.0f} ms a batch.\n"
         for batch, run in found["bare"].items()
     )
 
