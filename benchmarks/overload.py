@@ -47,7 +47,7 @@ RAMP_SECONDS = 5.0
 """In which the line fills; not counted."""
 
 PATIENCE_SECONDS = 10.0
-PEAK_CLIENTS = (8, 16, 32)
+PEAK_CLIENTS = (16, 32)
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ def measure(
     pictures = photographs(server.url)
     caption = f"{server.url}/caption"
     calm = Load(caption, pictures)
-    before = find_peak(calm, seconds / 6)
+    before = find_peak(calm, seconds / 4)
     offered = offered or 2 * before
     logger.info("%s: peak %.1f/s, now %.1f/s for %.0f s", setting, before, offered, seconds)
     load = Load(caption, pictures, patience=PATIENCE_SECONDS, warm_up=RAMP_SECONDS)
     with Memory(server.pid) as memory:
         result = asyncio.run(load.open(offered, seconds - RAMP_SECONDS))
-    after = find_peak(calm, seconds / 6)
+    after = find_peak(calm, seconds / 4)
     served = [answer.seconds for answer in load.answers if answer.kind == "right"]
     row = Row(
         setting=setting,
