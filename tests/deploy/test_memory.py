@@ -71,7 +71,7 @@ def caption(laptop: Engine) -> int:
     return int(done.stdout or 0)
 
 
-@pytest.mark.parametrize("megabytes", [2048, 1024, 768, 512])
+@pytest.mark.parametrize("megabytes", [2048, 512, 384, 320])
 def test_two_gigabytes_are_enough(
     laptop: Engine,
     start: Callable[[int], None],

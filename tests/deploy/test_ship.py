@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -22,9 +23,10 @@ import pytest
 
 from serving.problems import MEDIA_TYPE
 from serving.settings import Settings
+from serving.version import __version__
 from tests.deploy.conftest import KEY, Shipping
 from tests.deploy.engine import Engine
-from tests.deploy.programs import wait_until
+from tests.deploy.programs import run, wait_until
 from tests.deploy.vps import HERE, THERE
 from tests.drawings import draw, encode
 
@@ -141,6 +143,18 @@ def test_a_flood_gets_429(shipped: Shipping) -> None:
     assert {tuple(output[1:]) for output in refused} == {("2", "/problems/too-many-requests")}
 
 
+def test_a_renewed_certificate_is_taken(shipped: Shipping) -> None:
+    folder = shipped.vps.folder / "disk" / "root"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=renewed"
+    files = ("-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem")
+    run("openssl", *words.split(), *files)
+    # As certbot calls its hook.
+    hook = ("env", "RENEWED_LINEAGE=/root", "/opt/captionbox/update.sh", "--certificate")
+    shipped.vps.run(*hook)
+    new = (folder / "fullchain.pem").read_text()
+    wait_until(lambda: ssl.get_server_certificate((THERE, 443)).split() == new.split(), 30)
+
+
 def test_only_nginx_can_be_reached_and_the_server_may_do_little(shipped: Shipping) -> None:
     ports = shipped.vps.docker(
         "ps", "--format", '{{.Label "com.docker.compose.service"}} {{.Ports}}'
@@ -163,6 +177,12 @@ def test_shipping_the_same_again_changes_nothing(shipped: Shipping, image: str) 
     before = shipped.server()
     output = shipped.ship("--image", image)
     assert "active already" in output and "the server has captionbox:test-1" in output
+    assert shipped.server() == before
+    # Without a name it is the work tree's version, and built if it is not there.
+    name = f"captionbox:{__version__}"
+    shipped.laptop.docker("tag", image, name)
+    output = shipped.ship()
+    assert f"{name} is built" in output and f"{name} is active already" in output
     assert shipped.server() == before
 
 
