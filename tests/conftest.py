@@ -181,11 +181,11 @@ def several_server(
     tmp_path_factory: pytest.TempPathFactory,
     start_server: Callable[..., Server],
 ) -> Server:
-    """Return a server of two models, `compact` and `vit-gpt2`."""
+    """Return a server of two models, `compact` and `vit-gpt2`, in full precision."""
     home = tmp_path_factory.mktemp("several")
     install(home, tiny_model)
     install(home, vit_gpt2, "vit-gpt2", "test")
-    return start_server(home, models="compact,vit-gpt2")
+    return start_server(home, models="compact,vit-gpt2", precision="fp32")
 
 
 @pytest.fixture
