@@ -1,4 +1,4 @@
-"""Clients that caption pictures without pause, and forgive nothing. Runs in a process of its own.
+"""Clients that caption pictures one after the other, and forgive nothing. In a process of its own.
 
     python -m tests.deploy.load URL KEY CLIENTS STOP_FILE
 
@@ -19,12 +19,12 @@ import httpx
 
 from tests.drawings import NAMES, draw, encode
 
-PAUSE = 0.15
-"""Seconds between an answer and the client's next request: the address has a rate limit."""
+RATE = 9
+"""Requests a second of all clients, if they were answered at once: nginx lets 10 through."""
 
 
-def ask(url: str, key: str, number: int, stop: Path, answered: Counter[str]) -> None:
-    """Be one client, with a connection that is kept."""
+def ask(url: str, key: str, number: int, pause: float, stop: Path, answered: Counter[str]) -> None:
+    """Be one client, with a connection that is kept, and `pause` seconds after each answer."""
     picture = encode(draw(NAMES[number % len(NAMES)], 320), "JPEG")
     with httpx.Client(base_url=url, verify=False, timeout=120) as client:
         while not stop.exists():
@@ -37,7 +37,7 @@ def ask(url: str, key: str, number: int, stop: Path, answered: Counter[str]) -> 
             except httpx.HTTPError as error:
                 what = f"{type(error).__name__}: {error}"
             answered[what] += 1
-            time.sleep(PAUSE)
+            time.sleep(pause)
 
 
 def main() -> None:
@@ -45,8 +45,9 @@ def main() -> None:
     url, key, clients, stop = sys.argv[1:5]
     answered: Counter[str] = Counter()
     began = time.monotonic()
+    pause = int(clients) / RATE
     threads = [
-        threading.Thread(target=ask, args=(url, key, number, Path(stop), answered))
+        threading.Thread(target=ask, args=(url, key, number, pause, Path(stop), answered))
         for number in range(int(clients))
     ]
     for thread in threads:

@@ -246,6 +246,13 @@ def test_a_hanging_engine_is_restarted_by_the_healthcheck(
     shipped: Shipping, web: httpx.Client, tell: Tell
 ) -> None:
     server = shipped.server()
+
+    def healthy() -> bool:
+        state = "{{.State.Health.Status}}"
+        return shipped.vps.docker("inspect", "-f", state, server["container"]) == "healthy"
+
+    # What has never been found ready gets far longer: it may be loading its models.
+    wait_until(healthy, 60, 1)
     engine = shipped.vps.docker("top", server["container"], "-eo", "pid,args")
     (pid,) = (int(line.split()[0]) for line in engine.splitlines() if "captionbox-engine" in line)
     os.kill(pid, signal.SIGSTOP)
