@@ -30,7 +30,7 @@ from training.metrics import score
 from training.mixture import DataSource, Mixture
 from training.model_directory import TrainingVocabulary, export
 from training.pictures import PictureReader
-from training.processes import leave, process_count
+from training.processes import is_main, leave, process_count
 from training.recipe import Recipe, load_recipe
 from training.splits import Splits
 from training.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
@@ -142,7 +142,8 @@ class Session:
             RunError: the disk is too small for the run's checkpoints.
         """
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        run_directory.require_space(self.run, parameters, self.recipe.average > 0)
+        if is_main():  # the folder is the first process's
+            run_directory.require_space(self.run, parameters, self.recipe.average > 0)
         dataset = self.dataset()
         fix_what_does_not_learn(self.network, self.recipe)
         # What only some passes or no pass uses: a trunk that waits, or whose features are given.
@@ -176,6 +177,9 @@ class Session:
         if resume and not checkpoints:
             logger.warning("no complete checkpoint yet: starting from the beginning")
         trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+        if trainer.state.global_step < trainer.state.max_steps:
+            patience = self.recipe.early_stopping
+            logger.info("stopped early: no better CIDEr for %d validations", patience)
         leave()
         return self.run / run_directory.MODEL_NAME
 

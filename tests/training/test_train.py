@@ -235,6 +235,19 @@ def test_mistakes_are_one_clear_line(
     assert "\n" not in caplog.records[-1].getMessage()
 
 
+def test_stops_when_validation_gets_no_better(
+    shapes: Path, tiny_overrides: list[str], tmp_path: Path
+) -> None:
+    still = ("learning_rate=1e-12", "trunk_learning_rate=0", "early_stopping=2", "epochs=9")
+    out = tmp_path / "run"
+    done = run("train", *train_arguments(shapes, out, [*tiny_overrides, *still]))
+    assert "stopped early: no better CIDEr for 2 validations" in done.stderr
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    # The first is kept as the best, the next two are no better.
+    assert [entry["epoch"] for entry in log if "eval_cider" in entry] == [1, 2, 3]
+    assert (out / "model" / "captionbox.json").is_file()
+
+
 def test_a_run_is_not_overwritten(
     straight: Path, shapes: Path, overrides: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
