@@ -48,10 +48,11 @@ from serving.supervisor import (
     supervise,
 )
 from serving.tracing import TraceMiddleware
+from serving.workers import decide_workers
 
 tame()
 dispatch_at_once()
-settings = settings_or_exit()
+settings = decide_workers(settings_or_exit())
 supervise(settings.stop_s)
 configure_logs(settings.log_format)
 require_disk_space()
@@ -122,7 +123,7 @@ class Captioner:
 
     def __init__(self) -> None:
         leave_interrupts_to_the_parent()
-        if settings.engine_workers > 1:
+        if settings.engine_workers != 1:
             share_out_calls(self.engine)
         self._gateway = Gateway(settings, EngineClient(self.engine))
         app.state.gateway = self._gateway

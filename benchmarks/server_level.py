@@ -211,7 +211,8 @@ def compact(
     server = Server(
         home,
         workspace.logs / "compact.log",
-        settings={**PATIENT, "models": "compact:test", "threads": str(cores)},
+        # Processes and threads as the server chooses them by itself.
+        settings={**PATIENT, "models": "compact:test", "engine_workers": "", "threads": ""},
     )
     found: Found = {}
     try:

@@ -111,7 +111,7 @@ class Admission:
     @classmethod
     def from_settings(cls, settings: Settings) -> Admission:
         """Return the admission that the settings ask for."""
-        full = settings.max_batch_size * settings.engine_workers
+        full = settings.max_batch_size * (settings.engine_workers or 1)
         return cls(
             settings.max_concurrency,
             BATCHES_IN_ENGINE * full,

@@ -144,13 +144,14 @@ class Settings(BaseSettings):
         ),
     ] = 20
     engine_workers: Annotated[
-        int,
+        int | None,
         Field(
             ge=1,
             le=64,
-            description="Engine processes; each holds its own copy of the models.",
+            description="Engine processes; each holds its own copy of the models. By default two "
+            "where the models are small, and cores and memory allow it; otherwise one.",
         ),
-    ] = 1
+    ] = None
     threads: Annotated[
         int | None,
         Field(
@@ -206,7 +207,7 @@ class Settings(BaseSettings):
             raise ValueError("names no key")
         return keys
 
-    @field_validator("api_keys_file", mode="before")
+    @field_validator("api_keys_file", "engine_workers", "threads", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -301,7 +302,7 @@ class Settings(BaseSettings):
     @cached_property
     def engine_threads(self) -> int:
         """CPU threads of one engine process."""
-        return self.threads or max(1, available_cores() // self.engine_workers)
+        return self.threads or max(1, available_cores() // (self.engine_workers or 1))
 
 
 def _name(tag: str) -> str:

@@ -34,6 +34,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",
         "CAPTIONBOX_THREADS": "1",
+        "CAPTIONBOX_ENGINE_WORKERS": "1",
         **{f"CAPTIONBOX_{name.upper()}": value for name, value in settings.items()},
     }
 

@@ -9,7 +9,7 @@ from models.interface import CaptionOptions
 from serving.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
-COMPUTED = {"threads"}
+COMPUTED = {"engine_workers", "threads"}
 """Settings whose default depends on the machine."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

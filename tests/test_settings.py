@@ -59,6 +59,8 @@ def test_cores_are_shared_among_engine_workers(monkeypatch: pytest.MonkeyPatch) 
     assert load(monkeypatch, ENGINE_WORKERS="3").engine_threads == 2
     assert load(monkeypatch, ENGINE_WORKERS="20").engine_threads == 1
     assert load(monkeypatch, THREADS="5").engine_threads == 5
+    # Empty is unset, as compose files have it.
+    assert load(monkeypatch, ENGINE_WORKERS="", THREADS="").engine_workers is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_cores_are_shared_among_engine_workers(monkeypatch: pytest.MonkeyPatch) 
         ("MAX_CONCURRENCY", "0", "greater than or equal to 1"),
         ("ENGINE_WORKERS", "100", "less than or equal to 64"),
         ("TIMEOUT_S", "-1", "greater than 0"),
-        ("THREADS", "", "integer"),
+        ("THREADS", "half", "integer"),
         ("MODELS", " , ", "at least one"),
         ("MODELS", "a:1,a:2", "more than once"),
         ("MODELS", "../etc", "no name of a model"),
