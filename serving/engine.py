@@ -7,7 +7,6 @@ values, each to the request it belongs to.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from models.metadata import BrokenModelError
 from models.precision import PrecisionSetting
 from serving import metrics, precision_record
 from serving.engine_messages import EngineAnswer, EngineRequest, unpack
+from serving.openmp import use_threads
 from serving.served_models import ServedModels
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class BatchCaptioner:
     def __init__(
         self, tags: Sequence[str], threads: int, precision: PrecisionSetting = "auto"
     ) -> None:
-        # Read by torch's OpenMP when `models.catalogue` imports it, which happens below.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+        # Read when `models.catalogue` imports torch, which happens below.
+        use_threads(threads)
         self._captioners: dict[str, Captioner] = {}
         for model in ServedModels(tags).captioners():
             started = time.monotonic()

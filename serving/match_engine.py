@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from models.store import StoredModel
 from serving import metrics
 from serving.engine_messages import unpack
 from serving.match_messages import MatchAnswer, MatchRequest
+from serving.openmp import use_threads
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class BatchMatcher:
 
     def __init__(self, model: StoredModel, threads: int) -> None:
         # Read by torch's OpenMP when the model's code imports it.
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+        use_threads(threads)
         started = time.monotonic()
         self._name = model.name
         try:

@@ -1,0 +1,17 @@
+"""How torch's OpenMP threads, libgomp's, compute in an engine process."""
+
+from __future__ import annotations
+
+import os
+
+_SPINS = 2000
+"""Turns that a thread waits awake for the next product, then asleep. Without this, 300,000: on a
+machine with other work to do, threads keep each other from the cores, and a batch takes many times
+as long. With a quarter of it, threads fall asleep between two products of one network. See
+`docs/performance.md`."""
+
+
+def use_threads(count: int) -> None:
+    """Set the number of threads, and how they wait; before torch is imported, in its process."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
