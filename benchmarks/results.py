@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 
 _HEAD = """# How fast
 
-Written by `make bench`; `make bench-quick` does the core of it in five minutes. All numbers of a
+Written by `make bench`; `make bench-quick` does the core of it in six minutes. All numbers of a
 table come from one run on one machine, in which every stack did every task in turn, round after
 round; a ratio is the median over the rounds. Compare ratios, not milliseconds, and runs with as
 many threads.
