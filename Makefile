@@ -82,7 +82,7 @@ bench: $(VENV)/.dev $(BENCH_PEERS)/.done ## speed beside what one would use inst
 	$(BIN)/python -m benchmarks.server_level
 	$(BIN)/python -m benchmarks.results
 
-bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in five minutes
+bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in six minutes
 	$(BIN)/python -m benchmarks.model_level --quick
 	$(BIN)/python -m benchmarks.results
 
