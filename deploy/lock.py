@@ -3,11 +3,10 @@
     make lock
 
 `requirements-serve.lock` is what a Bento and its container hold, `requirements.lock` adds
-training (`make serve`), `requirements-dev.lock` adds tests, linters, Ray and OpenVINO (`make
-test`). Each is the `pip freeze` of a fresh virtual environment. `requirements-tracing.lock` is what
-the extra `tracing` adds to the first, and so are `requirements-ray.lock` and
-`requirements-openvino.lock`. Run it where torch is the CPU build, so that no CUDA package is
-locked.
+training (`make serve`), `requirements-dev.lock` adds tests, linters and Ray (`make test`). Each is
+the `pip freeze` of a fresh virtual environment. `requirements-tracing.lock` is what the extra
+`tracing` adds to the first, `requirements-ray.lock` what `ray` does. Run it where torch is the CPU
+build, so that no CUDA package is locked.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def main() -> int:
     steps = {
         "requirements-serve.lock": project["dependencies"],
         "requirements.lock": extras["train"],
-        "requirements-dev.lock": [*extras["dev"], *extras["ray"], *extras["openvino"]],
+        "requirements-dev.lock": [*extras["dev"], *extras["ray"]],
     }
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
@@ -86,7 +85,7 @@ def main() -> int:
             if name:
                 write(name, freeze(python))
             if name == "requirements-serve.lock":
-                for extra in ("tracing", "ray", "openvino"):
+                for extra in ("tracing", "ray"):
                     write(f"requirements-{extra}.lock", added(python, extras[extra]))
     return 0
 
