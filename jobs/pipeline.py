@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from jobs.sources import Columns, Listing, Unit
 from models.precision import Precision
 from models.precision_choice import load_fastest
 from serving.cores import available_cores
+from serving.openmp import use_threads
 from serving.settings import Settings
 
 _BLOCK_BYTES = 1024 * 1024
@@ -122,8 +122,7 @@ def caption(
         """An actor: one captioner."""
 
         def __init__(self) -> None:
-            # Read by torch's OpenMP when the captioner imports it.
-            os.environ["OMP_NUM_THREADS"] = str(plan.threads)
+            use_threads(plan.threads)
             self._captioner = DatasetCaptioner(files.path(), job, settings.max_pixels)
 
         def __call__(self, batch: pa.Table) -> pa.Table:
