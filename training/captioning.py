@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm.auto import tqdm
 
-from models.interface import Captioner, CaptionOptions
+from models.interface import Caption, Captioner, CaptionOptions
 from models.preprocessing import Pixels
 from training.coco import CaptionedImage, DataError
 from training.pictures import MAX_UNREADABLE, PictureReader, check_share
@@ -25,6 +25,20 @@ def caption_images(
     reader: PictureReader | None = None,
     max_unreadable: float = MAX_UNREADABLE,
 ) -> dict[int, str]:
+    """Return the text of `best_captions`, by image id; arguments and errors as there."""
+    found = best_captions(captioner, images, options, batch_size, progress, reader, max_unreadable)
+    return {image_id: caption.text for image_id, caption in found.items()}
+
+
+def best_captions(
+    captioner: Captioner,
+    images: Sequence[CaptionedImage],
+    options: CaptionOptions,
+    batch_size: int = 32,
+    progress: bool = True,
+    reader: PictureReader | None = None,
+    max_unreadable: float = MAX_UNREADABLE,
+) -> dict[int, Caption]:
     """Return the best caption of every picture that can be read, by image id.
 
     Args:
@@ -40,7 +54,7 @@ def caption_images(
         DataError: more pictures than that, or all of them, cannot be read.
     """
     reader = reader or PictureReader(captioner.preprocess)
-    captions: dict[int, str] = {}
+    captions: dict[int, Caption] = {}
     starts = range(0, len(images), batch_size)
     # disable=None: no bar where the output is no terminal.
     for start in tqdm(starts, desc="captioning", unit="batch", disable=None if progress else True):
@@ -50,7 +64,7 @@ def caption_images(
         stacked = np.stack([pixels for _, pixels in batch])  # [B, H, W, 3]
         pixels = np.ascontiguousarray(stacked.transpose(0, 3, 1, 2))
         for (image, _), found in zip(batch, captioner.caption(pixels, options), strict=True):
-            captions[image.image_id] = found[0].text
+            captions[image.image_id] = found[0]
     check_share("captioning", len(images) - len(captions), len(images), max_unreadable)
     if images and not captions:
         raise DataError(f"none of the {len(images)} pictures can be read")

@@ -18,16 +18,15 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-
 from models.catalogue import load_captioner
 from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
+from training.captioning import best_captions
 from training.coco import DataError, load_split
 from training.metrics import score
 from training.model_directory import model_directory
-from training.pictures import PictureReader, without_unreadable
+from training.pictures import without_unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ SHARES = (0.5, 1.0, 2.0)
 """A level begins where captions are worth this many times what they are on average."""
 POOR = 0.2
 """CIDEr below which a caption has hardly a word in common with what people wrote."""
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -54,19 +52,11 @@ def judge(model: str, data: Path, split: str) -> list[Judged]:
     """
     captioner = load_captioner(model_directory(model))
     images = without_unreadable(load_split(data, split)).images
-    reader = PictureReader(captioner.preprocess)
-    texts, confidences = {}, {}
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        pixels = np.stack([reader(image) for image in batch])  # [B, H, W, 3]
-        found = captioner.caption(
-            np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), CaptionOptions()
-        )
-        for image, captions in zip(batch, found, strict=True):
-            texts[image.image_id] = captions[0].text
-            confidences[image.image_id] = captions[0].confidence
-    cider = score(texts, {image.image_id: image.references for image in images}).per_image_cider
-    return [Judged(confidences[name], cider[name]) for name in texts]
+    captions = best_captions(captioner, images, CaptionOptions())
+    texts = {image_id: caption.text for image_id, caption in captions.items()}
+    references = {image.image_id: image.references for image in images if image.image_id in texts}
+    cider = score(texts, references).per_image_cider
+    return [Judged(caption.confidence, cider[name]) for name, caption in captions.items()]
 
 
 def thresholds(judged: Sequence[Judged]) -> list[float | None]:
