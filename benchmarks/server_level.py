@@ -1,6 +1,6 @@
 """Whole servers over HTTP: ours beside what people write around the same model.
 
-python -m benchmarks.server_level [--quick]
+python -m benchmarks.server_level [--clients 1 4 16 64] [--parts peers compact]
 """
 
 from __future__ import annotations
