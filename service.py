@@ -84,7 +84,7 @@ class Engine:
 
     def _load(self) -> None:
         self._captioner = BatchCaptioner(
-            settings.models, settings.engine_threads, settings.precision
+            settings.models, settings.engine_threads, settings.precision, settings.backend
         )
         matcher = ServedModels(settings.models, settings.matcher).matcher
         self._matcher = BatchMatcher(matcher, settings.engine_threads) if matcher else None

@@ -43,6 +43,12 @@ def commands(workspace: Workspace, tokens: int) -> dict[str, list[str]]:
     precisions = ["fp32", *(["bf16"] if has_bf16() else []), *(["int8"] if has_int8() else [])]
     for precision in precisions:
         found[OURS + precision] = [*ours, precision, *length]
+    graphs = workspace.graphs()
+    if graphs is not None:
+        run = [sys.executable, "-m", "benchmarks.ours", str(graphs)]
+        for precision in (*(["bf16"] if has_bf16() else []), "int8"):
+            name = f"{OURS}OpenVINO {precision}"
+            found[name] = [*run, precision, "--backend", "openvino", *length]
     exports = workspace.exports()
     if exports is not None:
         run = [str(workspace.peers_python), "-m", "benchmarks.peers.generate"]

@@ -1,20 +1,24 @@
 """Captionbox's `vit-gpt2` as a stack: encoder, decoder and search, as the engine runs them.
 
-python -m benchmarks.ours MODEL_DIRECTORY fp32|bf16|int8 --tokens 16
+python -m benchmarks.ours MODEL_DIRECTORY fp32|bf16|int8 --tokens 16 [--backend openvino]
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from benchmarks.stack import answer
+from models.backend import Backend
+from models.catalogue import load_captioner
 from models.decoding import SearchSettings, beam_search
-from models.vit_gpt2_captioner import VitGpt2Captioner
+from models.network_captioner import NetworkCaptioner
+from models.precision import Precision
 
 NEVER = -1
 """An end token that no network produces: every caption has its full length."""
@@ -24,10 +28,12 @@ def main() -> None:
     """Run the stack."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ours")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("precision", choices=VitGpt2Captioner.precisions)
+    parser.add_argument("precision", choices=get_args(Precision))
+    parser.add_argument("--backend", choices=get_args(Backend), default="torch")
     parser.add_argument("--tokens", type=int, required=True)
     options = parser.parse_args()
-    network = VitGpt2Captioner.load(options.directory, options.precision).network
+    captioner = load_captioner(options.directory, options.precision, options.backend)
+    network = cast(NetworkCaptioner, captioner).network
 
     def caption(pixels: NDArray[np.uint8], beams: int) -> list[tuple[int, ...]]:
         with torch.inference_mode():

@@ -68,6 +68,24 @@ class Workspace:
             partial.rename(target)
         return target
 
+    def graphs(self) -> Path | None:
+        """Return `model` with graphs for OpenVINO; `None` where it is not installed."""
+        from models.backend import has_openvino
+        from models.calibration import draw_pictures
+        from models.openvino_export import WEIGHTS, export
+
+        if not has_openvino():
+            return None
+        target = self._folder("graphs")
+        if not target.is_dir():
+            logger.info("making graphs for OpenVINO: a minute, once")
+            partial = _partial(target)
+            for item in self.model().iterdir():
+                (partial / item.name).symlink_to(item.resolve())
+            export(partial, WEIGHTS, draw_pictures(self.side, self.side))
+            partial.rename(target)
+        return target
+
     def exports(self) -> Path | None:
         """Return optimum's exports of the checkpoint; `None` without the peers' environment."""
         if self.peers_python is None or not self.peers_python.is_file():

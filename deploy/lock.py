@@ -3,10 +3,11 @@
     make lock
 
 `requirements-serve.lock` is what a Bento and its container hold, `requirements.lock` adds
-training (`make serve`), `requirements-dev.lock` adds tests, linters and Ray (`make test`). Each is
-the `pip freeze` of a fresh virtual environment. `requirements-tracing.lock` is what the extra
-`tracing` adds to the first, `requirements-ray.lock` what `ray` does. Run it where torch is the CPU
-build, so that no CUDA package is locked.
+training (`make serve`), `requirements-dev.lock` adds tests, linters, Ray and OpenVINO (`make
+test`). Each is the `pip freeze` of a fresh virtual environment. `requirements-tracing.lock` is what
+the extra `tracing` adds to the first, and so are `requirements-ray.lock` and
+`requirements-openvino.lock`. Run it where torch is the CPU build, so that no CUDA package is
+locked.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def main() -> int:
     steps = {
         "requirements-serve.lock": project["dependencies"],
         "requirements.lock": extras["train"],
-        "requirements-dev.lock": [*extras["dev"], *extras["ray"]],
+        "requirements-dev.lock": [*extras["dev"], *extras["ray"], *extras["openvino"]],
     }
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
@@ -85,7 +86,7 @@ def main() -> int:
             if name:
                 write(name, freeze(python))
             if name == "requirements-serve.lock":
-                for extra in ("tracing", "ray"):
+                for extra in ("tracing", "ray", "openvino"):
                     write(f"requirements-{extra}.lock", added(python, extras[extra]))
     return 0
 

@@ -2,6 +2,7 @@
 
 python -m models install-default
 python -m models import HUB_ID|DIRECTORY --as NAME [--revision BRANCH|TAG|SHA]
+python -m models export-openvino NAME[:VERSION] [--pictures DIRECTORY] [--weights fp32 int8]
 python -m models list
 python -m models show NAME[:VERSION]
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from models import store
 from models.catalogue import find_method
 from models.metadata import CARD_NAME, BrokenModelError
+from models.precision import Precision
 
 DEFAULT_NAME = "compact"
 DEFAULT_DIRECTORY = Path(__file__).resolve().parent / "weights" / "compact"
@@ -49,6 +51,16 @@ def import_model(source: str, name: str, revision: str | None) -> int:
     model = run(source, name, revision)
     setting = "MATCHER" if find_method(model.metadata.method).kind == "matcher" else "MODELS"
     logger.info("imported %s; serve it with CAPTIONBOX_%s=%s", model.tag, setting, model.name)
+    return 0
+
+
+def export_openvino(tag: str, weights: list[Precision] | None, pictures: Path | None) -> int:
+    """Give a model graphs for OpenVINO."""
+    # Only here, as above.
+    from models.openvino_export import WEIGHTS, export_model
+
+    model = export_model(tag, tuple(weights or WEIGHTS), pictures)
+    logger.info("%s has graphs; serve it with CAPTIONBOX_BACKEND=openvino", model.tag)
     return 0
 
 
@@ -84,6 +96,14 @@ def main(arguments: list[str] | None = None) -> int:
     importer.add_argument("source", metavar="HUB_ID|DIRECTORY", help="what to import")
     importer.add_argument("--as", dest="name", required=True, metavar="NAME", help="its new name")
     importer.add_argument("--revision", help="branch, tag or commit (default: the main branch)")
+    exporter = commands.add_parser(
+        "export-openvino", help="give a model graphs for OpenVINO, as a new version"
+    )
+    exporter.add_argument("tag", metavar="NAME", help="name or name:version in the store")
+    exporter.add_argument("--weights", nargs="+", choices=("fp32", "int8"), help="default: both")
+    exporter.add_argument(
+        "--pictures", type=Path, help="folder of pictures that int8 is fitted to (default: drawn)"
+    )
     commands.add_parser("list", help="list the models in the store")
     commands.add_parser("show", help="show one model").add_argument("tag", metavar="NAME")
     options = parser.parse_args(arguments)
@@ -93,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
             return install_default()
         if options.command == "import":
             return import_model(options.source, options.name, options.revision)
+        if options.command == "export-openvino":
+            return export_openvino(options.tag, options.weights, options.pictures)
         return show(options.tag) if options.command == "show" else list_models()
     except (store.ModelNotFoundError, BrokenModelError, ValueError, OSError) as error:
         logger.error("%s", error)

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from models.backend import Backend, BackendError
 from models.families import ARCHITECTURES
 from models.interface import Captioner, OptionName
 from models.matching import Matcher
@@ -46,6 +47,7 @@ class Method:
         converter: `module:function` of a `models.importing.Convert`; empty where nothing is
             imported.
         kind: a captioner writes captions, a matcher tells how well texts fit a picture.
+        openvino: `module:class` of a captioner that runs on OpenVINO; empty where there is none.
     """
 
     implementation: str
@@ -53,6 +55,7 @@ class Method:
     architectures: tuple[str, ...] = ()
     converter: str = ""
     kind: Kind = "captioner"
+    openvino: str = ""
 
 
 METHODS: dict[str, Method] = {
@@ -70,6 +73,7 @@ METHODS: dict[str, Method] = {
         _DECODING | {"attention"},
         architectures=("VisionEncoderDecoderModel",),
         converter="models.vit_gpt2_import:convert",
+        openvino="models.vit_gpt2_openvino:VitGpt2OpenVinoCaptioner",
     ),
     "bridgetower": Method(
         "models.bridgetower:BridgeTowerMatcher",
@@ -130,28 +134,43 @@ def load_object(path: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def captioner_class(method: str) -> type[Captioner]:
+def captioner_class(method: str, backend: Backend = "torch") -> type[Captioner]:
     """Return the class of a captioning method.
 
     Raises:
+        BackendError: the method does not run on `backend`.
         BrokenModelError: no captioning method has this name.
     """
-    found: type[Captioner] = _implementation(method, "captioner")
+    found: type[Captioner]
+    if backend == "torch":
+        found = _implementation(method, "captioner")
+    else:
+        path = find_method(method).openvino
+        if not path:
+            raise BackendError(
+                f"the method {method!r} runs on torch only; the backend `auto` takes OpenVINO for "
+                "the models that have it"
+            )
+        found = load_object(path)
     return found
 
 
-def load_captioner(directory: Path, precision: Precision = "fp32") -> Captioner:
+def load_captioner(
+    directory: Path, precision: Precision = "fp32", backend: Backend = "torch"
+) -> Captioner:
     """Load whatever captioner a model directory holds.
 
     Args:
         directory: the model's.
         precision: what it is to compute in; float32 is the reference.
+        backend: what runs it.
 
     Raises:
+        BackendError: the model does not run on `backend`.
         BrokenModelError: the directory holds no captioner of ours, or it is damaged.
         ValueError: the method cannot compute in `precision`.
     """
-    kind = captioner_class(read(directory).method)
+    kind = captioner_class(read(directory).method, backend)
     if precision not in kind.precisions:
         raise ValueError(
             f"the method {kind.method!r} computes in {' or '.join(kind.precisions)}, "

@@ -1,4 +1,4 @@
-"""Choose what a model computes in: what its card allows, what the processor has, what is fastest.
+"""Choose how a model computes: what its card allows, what the machine has, what is fastest.
 
 The measurement takes about a second for `compact`. It is made on drawn pictures, the same for every
 candidate, and its outcome is kept so that people can read it.
@@ -10,14 +10,17 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from models.catalogue import captioner_class, load_captioner
+from models.backend import Backend, BackendSetting, has_openvino
+from models.catalogue import captioner_class, find_method, load_captioner
 from models.interface import Captioner, CaptionOptions
 from models.metadata import ModelMetadata, read
+from models.openvino_files import GraphsInfo, has_graphs
 from models.precision import (
     Precision,
     PrecisionSetting,
@@ -35,19 +38,34 @@ _GAIN = 0.9
 
 
 class PrecisionChoice(BaseModel):
-    """What a model computes in, and why.
+    """How a model computes, and why.
 
     Attributes:
-        precision: the format.
+        precision: the number format.
         asked: the setting.
-        ms_per_caption: measured time by format; empty where nothing was measured.
+        backend: what runs the network.
+        backend_asked: the setting.
+        ms_per_caption: measured time by format, OpenVINO's named so; empty where nothing was
+            measured.
     """
 
     model_config = ConfigDict(frozen=True)
 
     precision: Precision
     asked: PrecisionSetting
-    ms_per_caption: dict[Precision, float] = {}
+    backend: Backend = "torch"
+    backend_asked: BackendSetting = "torch"
+    ms_per_caption: dict[str, float] = {}
+
+
+class _Way(NamedTuple):
+    """One way to compute."""
+
+    backend: Backend
+    precision: Precision
+
+    def __str__(self) -> str:
+        return self.precision if self.backend == "torch" else f"{self.backend} {self.precision}"
 
 
 def candidates(metadata: ModelMetadata, kind: type[Captioner]) -> list[Precision]:
@@ -64,46 +82,81 @@ def candidates(metadata: ModelMetadata, kind: type[Captioner]) -> list[Precision
     return found
 
 
+def _graph_candidates(
+    directory: Path, asked: PrecisionSetting, nothing_else: bool
+) -> list[Precision]:
+    """Return the formats that may be chosen for a model's graphs, the reference first.
+
+    By itself int8 is taken only where there is nothing else: the scores on a card are torch's.
+    """
+    there = GraphsInfo.read(directory).precisions if has_graphs(directory) else ()
+    if asked != "auto":
+        return [asked] if nothing_else or asked in there else []
+    found: list[Precision] = [
+        each for each in there if each == "fp32" or (each == "bf16" and has_bf16())
+    ]
+    if nothing_else and not found:
+        found = list(there) or ["fp32"]  # where there are no graphs, loading says so
+    return found
+
+
+def _ways(directory: Path, asked: PrecisionSetting, backend: BackendSetting) -> list[_Way]:
+    """Return every way to compute that the settings, the model and the machine allow."""
+    metadata = read(directory)
+    found: list[_Way] = []
+    if backend != "openvino":
+        kind = captioner_class(metadata.method)
+        allowed = candidates(metadata, kind) if asked == "auto" else [asked]
+        found += [_Way("torch", precision) for precision in allowed]
+    if backend == "openvino" or (
+        backend == "auto" and has_openvino() and find_method(metadata.method).openvino
+    ):
+        allowed = _graph_candidates(directory, asked, nothing_else=backend == "openvino")
+        found += [_Way("openvino", precision) for precision in allowed]
+    return found
+
+
 def load_fastest(
     directory: Path,
     asked: PrecisionSetting,
+    backend: BackendSetting = "torch",
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Captioner, PrecisionChoice]:
-    """Load a model in the precision that was asked for, or in the fastest that is allowed.
+    """Load a model to compute as was asked for, or in the fastest way that is allowed.
 
     Args:
         directory: the model's.
         asked: `"auto"` measures; anything else is taken as it is.
+        backend: the same.
         clock: seconds.
 
     Raises:
+        models.backend.BackendError: the model does not run on the backend asked for.
         models.metadata.BrokenModelError: the model is damaged.
         ValueError: the model's method cannot compute in the precision asked for.
     """
-    if asked != "auto":
-        return load_captioner(directory, asked), PrecisionChoice(precision=asked, asked=asked)
-    metadata = read(directory)
-    allowed = candidates(metadata, captioner_class(metadata.method))
-    best = load_captioner(directory, allowed[0])
-    choice = PrecisionChoice(precision=allowed[0], asked=asked)
-    if len(allowed) == 1:
-        return best, choice
+    allowed = _ways(directory, asked, backend)
     taken = allowed[0]
-    seconds = {taken: _seconds(best, clock)}
-    for precision in allowed[1:]:
+    best = load_captioner(directory, taken.precision, taken.backend)
+    seconds: dict[_Way, float] = {}
+    if len(allowed) > 1:
+        seconds[taken] = _seconds(best, clock)
+    for way in allowed[1:]:
         # At most two copies of a model are in memory at a time.
-        other = load_captioner(directory, precision)
-        seconds[precision] = _seconds(other, clock)
-        if seconds[precision] < seconds[taken] * _GAIN:
-            best, taken = other, precision
-    shown = {name: round(value * 1000 / _PICTURES, 2) for name, value in seconds.items()}
-    logger.info(
-        "%s computes in %s: %s",
-        metadata.method,
-        taken,
-        ", ".join(f"{name} {value} ms a caption" for name, value in shown.items()),
+        other = load_captioner(directory, way.precision, way.backend)
+        seconds[way] = _seconds(other, clock)
+        if seconds[way] < seconds[taken] * _GAIN:
+            best, taken = other, way
+    shown = {str(way): round(value * 1000 / _PICTURES, 2) for way, value in seconds.items()}
+    times = ", ".join(f"{name} {value} ms a caption" for name, value in shown.items())
+    logger.info("%s computes in %s%s", best.method, taken, f": {times}" if times else "")
+    return best, PrecisionChoice(
+        precision=taken.precision,
+        asked=asked,
+        backend=taken.backend,
+        backend_asked=backend,
+        ms_per_caption=shown,
     )
-    return best, PrecisionChoice(precision=taken, asked=asked, ms_per_caption=shown)
 
 
 def _seconds(captioner: Captioner, clock: Callable[[], float]) -> float:

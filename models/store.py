@@ -65,12 +65,16 @@ def check_name(name: str) -> None:
 def content_version(directory: Path) -> str:
     """Return a version that changes with any file of a model directory: 12 hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in sorted(directory.iterdir()):
-        digest.update(path.name.encode())
+    for path in _files(directory):
+        digest.update(path.relative_to(directory).as_posix().encode())
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
     return digest.hexdigest()[:12]
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
 def install(directory: Path, name: str, version: str | None = None) -> StoredModel:
@@ -101,9 +105,10 @@ def install(directory: Path, name: str, version: str | None = None) -> StoredMod
             labels={LABEL: metadata.method},
             metadata={"parameters": metadata.parameters, "git_sha": metadata.git_sha},
         ) as model:
-            for item in sorted(directory.iterdir()):
-                if item.is_file():
-                    shutil.copy2(item, model.path_of(item.name))
+            for item in _files(directory):
+                copy = Path(model.path_of(item.relative_to(directory).as_posix()))
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(item, copy)
     except BentoMLException as error:
         raise ValueError(f"the model store refused {tag!r}: {error}") from error
     logger.info("installed %s", model.tag)

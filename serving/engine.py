@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.backend import BackendSetting
 from models.interface import Captioner, CaptionOptions, UnsupportedOptionError
 from models.metadata import BrokenModelError
 from models.precision import PrecisionSetting
@@ -35,15 +36,20 @@ class BatchCaptioner:
         tags: models to load, names or `name:version`.
         threads: CPU threads to compute with.
         precision: what to compute in.
+        backend: what runs the networks.
 
     Raises:
         models.store.ModelNotFoundError: a model is not in the store.
-        models.metadata.BrokenModelError: a model is damaged, or its method cannot compute in
-            `precision`.
+        models.metadata.BrokenModelError: a model is damaged, or cannot compute in
+            `precision` or run on `backend`.
     """
 
     def __init__(
-        self, tags: Sequence[str], threads: int, precision: PrecisionSetting = "auto"
+        self,
+        tags: Sequence[str],
+        threads: int,
+        precision: PrecisionSetting = "auto",
+        backend: BackendSetting = "torch",
     ) -> None:
         # Read when `models.catalogue` imports torch, which happens below.
         use_threads(threads)
@@ -51,7 +57,7 @@ class BatchCaptioner:
         for model in ServedModels(tags).captioners():
             started = time.monotonic()
             try:
-                captioner = precision_record.load(model.name, model.path, precision)
+                captioner = precision_record.load(model.name, model.path, precision, backend)
             except ValueError as error:
                 raise BrokenModelError(f"the model {model.tag}: {error}") from error
             spec = captioner.preprocess

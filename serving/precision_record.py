@@ -1,4 +1,4 @@
-"""What each served model computes in: measured by the first engine worker, kept by all others.
+"""How each served model computes: measured by the first engine worker, kept by all others.
 
 Workers that each measured for themselves could choose differently, and a caption would then depend
 on who wrote it. The gateway reads the outcome for `GET /v1/models`.
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.backend import BackendSetting
 from models.catalogue import load_captioner
 from models.interface import Captioner
 from models.precision import PrecisionSetting
@@ -30,30 +31,34 @@ def open_record() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
-def load(name: str, directory: Path, asked: PrecisionSetting) -> Captioner:
-    """Load a model in the precision on record, or choose one and put it there.
+def load(
+    name: str, directory: Path, asked: PrecisionSetting, backend: BackendSetting = "torch"
+) -> Captioner:
+    """Load a model to compute as is on record, or choose how and put it there.
 
     Args:
         name: the model's.
         directory: the model's.
         asked: the setting.
+        backend: the setting.
 
     Raises:
+        models.backend.BackendError: the model does not run on the backend asked for.
         models.metadata.BrokenModelError: the model is damaged.
         ValueError: the model's method cannot compute in the precision asked for.
     """
     folder = _folder()
     if folder is None:
-        return load_fastest(directory, asked)[0]
+        return load_fastest(directory, asked, backend)[0]
     with _alone(folder / f"{name}.lock"):
         choice = chosen(name)
         if choice is None:
-            captioner, choice = load_fastest(directory, asked)
+            captioner, choice = load_fastest(directory, asked, backend)
             fresh = folder / f"{name}.new"
             fresh.write_text(choice.model_dump_json(), encoding="utf-8")
             fresh.rename(folder / f"{name}.json")
             return captioner
-    return load_captioner(directory, choice.precision)
+    return load_captioner(directory, choice.precision, choice.backend)
 
 
 def chosen(name: str) -> PrecisionChoice | None:

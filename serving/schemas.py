@@ -192,6 +192,8 @@ _SERVED_MODEL_EXAMPLE: JsonDict = {
     "computes_in": {
         "precision": "bf16",
         "asked": "auto",
+        "backend": "torch",
+        "backend_asked": "torch",
         "ms_per_caption": {"fp32": 11.2, "bf16": 8.4},
     },
     "options": ["num_captions", "num_beams", "max_length", "temperature", "seed", "attention"],
@@ -227,9 +229,9 @@ class ServedModel(BaseModel):
     computes_in: Annotated[
         PrecisionChoice | None,
         Field(
-            description="Number format that the model computes in, the setting, and where that is "
-            "`auto` the milliseconds a caption that were measured at start. Null until an engine "
-            "has loaded the model, and for a matcher.",
+            description="Number format that the model computes in and what runs it, the two "
+            "settings, and where one is `auto` the milliseconds a caption that were measured at "
+            "start. Null until an engine has loaded the model, and for a matcher.",
         ),
     ]
     options: Annotated[

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.backend import BackendSetting
 from models.precision import PrecisionSetting
 from serving.cores import available_cores
 from serving.keys import ApiKey, parse_entries, read_key_file
@@ -169,6 +170,14 @@ class Settings(BaseSettings):
             "whose card says that their CIDEr stands it.",
         ),
     ] = "auto"
+    backend: Annotated[
+        BackendSetting,
+        Field(
+            description="What runs the networks: `torch`, `openvino` for models with graphs made "
+            "by `python -m models export-openvino`, or `auto`, the faster of the two at start "
+            "where both can.",
+        ),
+    ] = "torch"
 
     log_format: Annotated[
         LogFormat,

@@ -65,7 +65,13 @@ def test_models_tell_what_they_compute_in(
 ) -> None:
     server = start_server(bentoml_home, precision="int8", engine_workers="2")
     (model,) = httpx.get(f"{server.url}/v1/models").json()["data"]
-    assert model["computes_in"] == {"precision": "int8", "asked": "int8", "ms_per_caption": {}}
+    assert model["computes_in"] == {
+        "precision": "int8",
+        "asked": "int8",
+        "backend": "torch",
+        "backend_asked": "torch",
+        "ms_per_caption": {},
+    }
     assert len(server.workers("captionbox-engine")) == 2
 
 

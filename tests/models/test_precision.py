@@ -249,7 +249,7 @@ def test_auto_takes_the_fastest_that_the_card_allows(
 ) -> None:
     with_scores(directory, int8_cider)
     clock = Clock(monkeypatch, seconds)
-    captioner, choice = precision_choice.load_fastest(directory, "auto", clock)
+    captioner, choice = precision_choice.load_fastest(directory, "auto", clock=clock)
     assert isinstance(captioner, CnnTransformerCaptioner)
     assert captioner.network.precision == choice.precision == taken  # type: ignore[union-attr]
     tried = {name: 1000.0 * value for name, value in seconds.items()}

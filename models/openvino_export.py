@@ -1,0 +1,105 @@
+"""Give a model in the store graphs for OpenVINO: a new version of it, with the same weights."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models import store
+from models.backend import BackendError
+from models.calibration import draw_pictures, read_pictures
+from models.catalogue import find_method
+from models.openvino_files import FOLDER, GraphsInfo
+from models.openvino_graphs import write_graphs
+from models.openvino_network import OpenVinoNetwork
+from models.precision import Precision
+from models.store import StoredModel, content_version
+from models.vit_gpt2 import VitGpt2
+from models.vit_gpt2_captioner import VitGpt2Captioner
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS: tuple[Precision, ...] = ("fp32", "int8")
+"""Number formats that weights can be written in; bfloat16 is computed with those of float32."""
+
+_CHECKED, _ROWS, _TOKENS = 4, 3, 24
+"""Pictures, rows of each and tokens of each row that graphs must score as the network does."""
+
+
+def export_model(
+    tag: str, weights: tuple[Precision, ...] = WEIGHTS, pictures: Path | None = None
+) -> StoredModel:
+    """Write graphs of a stored model, check them, and store them with it.
+
+    Args:
+        tag: name or `name:version`.
+        weights: number formats to write.
+        pictures: a folder of pictures like those to be captioned, which the ranges of int8
+            activations are taken from; drawn ones by default.
+
+    Raises:
+        BackendError: the model's method has no graphs, or what makes them is not installed, or they
+            do not compute what the model does.
+        models.store.ModelNotFoundError: no such model is in the store.
+        models.metadata.BrokenModelError: it is damaged.
+        ValueError: the pictures cannot be read.
+    """
+    model = store.find(tag)
+    if not find_method(model.metadata.method).openvino:
+        raise BackendError(f"the method {model.metadata.method!r} has no graphs for OpenVINO")
+    spec = model.metadata.preprocess
+    seen = read_pictures(pictures, spec) if pictures else draw_pictures(spec.height, spec.width)
+    with tempfile.TemporaryDirectory(prefix="captionbox-openvino-") as temporary:
+        target = Path(temporary)
+        for item in model.path.iterdir():
+            if item.name != FOLDER:
+                (target / item.name).symlink_to(item.resolve())
+        export(target, weights, seen)
+        return store.install(target, model.name, content_version(target))
+
+
+def export(directory: Path, weights: tuple[Precision, ...], pictures: NDArray[np.uint8]) -> None:
+    """Write graphs into a model directory and check them.
+
+    Args:
+        directory: a `vit-gpt2`'s.
+        weights: number formats to write.
+        pictures: `uint8 [P, 3, H, W]`.
+
+    Raises:
+        BackendError, models.metadata.BrokenModelError: as for `export_model`.
+    """
+    network = VitGpt2Captioner.load_trainable(directory).network
+    write_graphs(network, directory, weights, pictures)
+    _check(network, directory, torch.from_numpy(pictures[:_CHECKED]))
+
+
+@torch.inference_mode()
+def _check(network: VitGpt2, directory: Path, pixels: torch.Tensor) -> None:
+    """Compare the scores of some words with the network's.
+
+    Raises:
+        BackendError: float32 differs by more than rounding.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (_ROWS * len(pixels), min(_TOKENS, network.max_tokens))
+    tokens = torch.randint(network.vocab_size, shape, generator=generator)
+    expected = network.decode(tokens, network.encode(pixels)).log_softmax(-1)
+    for precision in GraphsInfo.read(directory).precisions:
+        graphs = OpenVinoNetwork(directory, precision)
+        found = graphs.decode(tokens, graphs.encode(pixels)).log_softmax(-1)
+        off = float((found - expected).abs().mean())
+        agreed = float((found.argmax(-1) == expected.argmax(-1)).float().mean())
+        logger.info(
+            "%s: log-probabilities off by %.4f in the mean, best word the same in %.0f %%",
+            precision,
+            off,
+            100 * agreed,
+        )
+        if precision == "fp32" and off > 1e-2:
+            raise BackendError(f"the graphs do not compute what the model does: off by {off:.3f}")

@@ -1,0 +1,188 @@
+"""A `CaptionNetwork` that OpenVINO runs: the graphs of `models.openvino_graphs`, in one precision.
+
+Keys and values lie in torch's memory and are lent to OpenVINO, never copied: the pictures' as
+inputs of every step, the rows' own in one preallocated tensor into which each step writes its part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from models.backend import import_openvino
+from models.metadata import BrokenModelError
+from models.openvino_core import shared_core
+from models.openvino_files import GraphsInfo, graph_path
+from models.precision import Precision, is_narrow
+
+_OPENVINO_NAMES = {
+    torch.uint8: "u8",
+    torch.int64: "i64",
+    torch.float32: "f32",
+    torch.bfloat16: "bf16",
+}
+
+
+@dataclass
+class OpenVinoState:
+    """Caches of a decode in progress. Rows are beams or samples, grouped by picture.
+
+    Attributes:
+        cross: per layer the pictures' keys, then values, `[B, heads, S, head_dim]`.
+        own: the rows', `[2 * layers, T_max, N, heads, head_dim]`; time comes early, so that a
+            layer's part that has been written is one piece of memory.
+        position: number of tokens already fed.
+        looked: where the last layer looked in the step before, `[N, S]`, averaged over heads.
+    """
+
+    cross: list[Tensor]
+    own: Tensor
+    position: int = 0
+    looked: Tensor | None = None
+
+    def select(self, rows: Tensor, pictures: Tensor | None = None) -> None:
+        """Make row i the former row `rows[i]`; keep only `pictures` (int64 indices) if given."""
+        parts, steps, _rows, *rest = self.own.shape
+        own = self.own.new_empty((parts, steps, len(rows), *rest))
+        own[:, : self.position] = self.own[:, : self.position].index_select(2, rows)
+        self.own = own
+        if pictures is not None:
+            self.cross = [part.index_select(0, pictures) for part in self.cross]
+
+
+class OpenVinoNetwork:
+    """The graphs of one model, compiled for this processor; see `CaptionNetwork`.
+
+    Computes with as many threads as torch does.
+
+    Args:
+        directory: the model's, with graphs.
+        precision: what to compute in. `"bf16"` runs the float32 graphs; vocabulary scores are
+            float32 in all.
+
+    Raises:
+        BackendError: OpenVINO is not installed.
+        BrokenModelError: the graphs are missing or damaged.
+    """
+
+    def __init__(self, directory: Path, precision: Precision) -> None:
+        self._info = info = GraphsInfo.read(directory)
+        self._openvino = import_openvino()
+        self._core = shared_core()
+        self.bos_id, self.eos_id = info.bos_id, info.eos_id
+        self.vocab_size, self.max_tokens = info.vocab_size, info.max_tokens
+        self._kept = torch.bfloat16 if is_narrow(precision) else torch.float32
+        weights: Precision = "int8" if precision == "int8" else "fp32"
+        narrow = "bf16" if is_narrow(precision) else "f32"
+
+        def compiled(name: str, kind: str = narrow) -> Any:
+            try:
+                return self._compile(graph_path(directory, name, weights), name, kind)
+            except RuntimeError as error:
+                raise BrokenModelError(f"the graph {name!r} cannot be read: {error}") from error
+
+        self._encoder, self._pictures = compiled("encoder"), compiled("pictures")
+        self._step = compiled("step")
+        # Three digits are too few to rank words by, and a graph has one precision.
+        self._words = compiled("words", "f32")
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return memory `[B, S, D]`, float32; see `CaptionNetwork`."""
+        memory = torch.from_numpy(self._run(self._encoder, [pixels])[0].data)
+        return memory.clone()
+
+    def start(self, memory: Tensor, max_steps: int) -> OpenVinoState:
+        """Begin a decode with one row per picture; see `CaptionNetwork`.
+
+        Raises:
+            ValueError: `max_steps` exceeds the position table.
+        """
+        if max_steps > self.max_tokens:
+            raise ValueError(f"max_steps must be at most {self.max_tokens}, got {max_steps}")
+        info, pictures, length = self._info, len(memory), memory.shape[1]
+        shape = (pictures, info.heads, length, info.head_dim)
+        cross = [torch.empty(shape, dtype=self._kept) for _ in range(2 * info.layers)]
+        self._run(self._pictures, [memory], cross)
+        own = (2 * info.layers, max_steps, pictures, info.heads, info.head_dim)
+        return OpenVinoState(cross, torch.empty(own, dtype=self._kept))
+
+    def step(self, tokens: Tensor, state: OpenVinoState) -> Tensor:
+        """Feed one token a row; see `CaptionNetwork`."""
+        rows, done = len(tokens), state.position
+        hidden = torch.empty(rows, self._info.heads * self._info.head_dim)
+        state.looked = torch.empty(rows, state.cross[0].shape[2])
+        logits = torch.empty(rows, self.vocab_size)
+        before, new = state.own[:, :done], state.own[:, done]
+        self._run(self._step, [tokens, *before, *state.cross], [hidden, state.looked, *new])
+        self._run(self._words, [hidden], [logits])
+        state.position += 1
+        return logits
+
+    def decode(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Return logits `[N, T, V]`; see `CaptionNetwork`."""
+        return self._follow(tokens, memory)[0]
+
+    def word_maps(self, tokens: Tensor, memory: Tensor) -> Tensor:
+        """Return where the last layer looked; see `CaptionNetwork` and `VitGpt2.word_maps`."""
+        rows, columns = self._info.grid
+        places = self._follow(tokens, memory)[1][..., -rows * columns :]
+        places = places / places.sum(-1, keepdim=True).clamp_min(torch.finfo(places.dtype).tiny)
+        return places.reshape(*tokens.shape, rows, columns)
+
+    def _follow(self, tokens: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Feed `tokens` `[N, T]`; return logits `[N, T, V]` and looks `[N, T, S]`."""
+        state = self.start(memory, tokens.shape[1])
+        state.select(torch.arange(len(memory)).repeat_interleave(len(tokens) // len(memory)))
+        logits, looks = [], []
+        for column in tokens.unbind(1):
+            logits.append(self.step(column, state))
+            looks.append(cast(Tensor, state.looked))
+        return torch.stack(logits, 1), torch.stack(looks, 1)
+
+    def _compile(self, path: Path, name: str, kind: str) -> Any:
+        """Return a request of a graph whose keys and values, in and out, are of our type."""
+        model = self._core.read_model(path)
+        element = getattr(self._openvino.Type, _OPENVINO_NAMES[self._kept])
+        preprocess = import_openvino("openvino.preprocess").PrePostProcessor(model)
+        if name == "pictures":
+            for index in range(len(model.outputs)):
+                preprocess.output(index).tensor().set_element_type(element)
+        if name == "step":
+            for index in range(1, len(model.inputs)):
+                preprocess.input(index).tensor().set_element_type(element)
+            for index in range(2, len(model.outputs)):
+                preprocess.output(index).tensor().set_element_type(element)
+        # Activations of int8 layers: one scale for so many of them.
+        group = gcd(self._info.heads * self._info.head_dim, 256)
+        how = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": kind,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            # Pinned, the threads of two engine processes would meet on the same cores.
+            "ENABLE_CPU_PINNING": False,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
+        }
+        return self._core.compile_model(preprocess.build(), "CPU", how).create_infer_request()
+
+    def _run(self, request: Any, inputs: list[Tensor], outputs: list[Tensor] | None = None) -> Any:
+        """Run a graph; write its results to `outputs`, contiguous, or return its own tensors."""
+        # Kept to the end of the run, which reads their memory.
+        inputs = [tensor.contiguous() for tensor in inputs]
+        for index, tensor in enumerate(inputs):
+            request.set_input_tensor(index, self._lent(tensor))
+        for index, tensor in enumerate(outputs or ()):
+            request.set_output_tensor(index, self._lent(tensor))
+        request.infer()
+        return request.output_tensors
+
+    def _lent(self, tensor: Tensor) -> Any:
+        """Return a tensor of OpenVINO's over the same memory."""
+        # numpy knows no bfloat16.
+        array = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
+        element = getattr(self._openvino.Type, _OPENVINO_NAMES[tensor.dtype])
+        return self._openvino.Tensor(array.numpy(), self._openvino.Shape(tensor.shape), element)
