@@ -129,3 +129,69 @@ def test_a_cancelled_request_is_not_computed(dispatcher: CorkDispatcher[Any, Any
             await gone
 
     run(leave())
+
+
+# --- the model is held for those that it has just answered ---------------------------------------
+
+
+async def in_circles(
+    dispatcher: CorkDispatcher[Any, Any], clients: int, rounds: int, pause: float
+) -> list[int]:
+    """Have clients that ask again `pause` seconds after each answer; return the batches' sizes."""
+    sizes: list[int] = []
+
+    async def model(batch: Sequence[int]) -> list[int]:
+        sizes.append(len(batch))
+        await asyncio.sleep(0.2)
+        return [-item for item in batch]
+
+    call = dispatcher(model)
+
+    async def client(number: int) -> None:
+        # They begin one after the other, so that they are not together from the start.
+        await asyncio.sleep(0.02 * number)
+        for _ in range(rounds):
+            assert await call(number) == -number
+            await asyncio.sleep(pause)
+
+    await asyncio.gather(*(client(number) for number in range(clients)))
+    return sizes
+
+
+def test_clients_that_come_back_at_once_share_a_batch(
+    dispatcher: CorkDispatcher[Any, Any],
+) -> None:
+    sizes = run(in_circles(dispatcher, 4, 6, pause=0.002))
+    assert sizes.count(4) >= 4  # without a hold: 1, 3, 1, 3, and so on
+
+
+def test_clients_that_take_their_time_are_not_waited_for(
+    dispatcher: CorkDispatcher[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_SHARE", 100)  # not even where there would be time
+    monkeypatch.setattr(dispatch, "_LONGEST", 0.001)
+    assert 4 not in run(in_circles(dispatcher, 4, 6, pause=0.1))
+
+
+def test_a_hold_is_for_half_of_those_hoped_for_and_is_given_up_in_vain() -> None:
+    hold, tried = dispatch.Hold(), []
+    for batch in range(40):
+        hold.begin(answered=5, waiting=3, most=7, seconds=1)
+        if hold.wanted:
+            assert hold.wanted == 7
+            tried.append(batch)
+        hold.end(waiting=4)
+    assert tried == [0, 2, 6, 14, 30]
+
+
+def test_a_hold_that_paid_is_made_again() -> None:
+    hold = dispatch.Hold()
+    for _ in range(3):
+        hold.begin(answered=5, waiting=3, most=7, seconds=1)
+        assert hold.wanted == 7
+        hold.end(waiting=5)
+    hold.begin(answered=1, waiting=0, most=7, seconds=1)
+    assert hold.wanted == 1  # alone: the first to come ends it
+    hold.end(waiting=1)
+    hold.begin(answered=1, waiting=1, most=7, seconds=1)
+    assert hold.wanted == 2
