@@ -1,7 +1,7 @@
 """Put models into the BentoML model store and look at what is there.
 
 python -m models install-default
-python -m models import HUB_ID|DIRECTORY --as NAME [--revision BRANCH|TAG|SHA]
+python -m models import HUB_ID|DIRECTORY --as NAME [--revision BRANCH|TAG|SHA] [--openvino]
 python -m models export-openvino NAME[:VERSION] [--pictures DIRECTORY] [--weights fp32 int8]
 python -m models list
 python -m models show NAME[:VERSION]
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from models import store
+from models.backend import INSTALL, BackendError, has_openvino
 from models.catalogue import find_method
 from models.metadata import CARD_NAME, BrokenModelError
 from models.precision import Precision
@@ -35,8 +36,10 @@ def install_default() -> int:
     return 0
 
 
-def import_model(source: str, name: str, revision: str | None) -> int:
-    """Import a model from the hub or a directory."""
+def import_model(source: str, name: str, revision: str | None, openvino: bool) -> int:
+    """Import a model from the hub or a directory; give it graphs for OpenVINO too if asked to."""
+    if openvino and not has_openvino():
+        raise BackendError(f"openvino is not installed: {INSTALL}")
     # Which models somebody imports is nobody's business.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
@@ -48,7 +51,12 @@ def import_model(source: str, name: str, revision: str | None) -> int:
     for library in ("httpx", "httpx2"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
-    model = run(source, name, revision)
+    if openvino:
+        from models.openvino_export import add_graphs
+
+        model = run(source, name, revision, add_graphs)
+    else:
+        model = run(source, name, revision)
     setting = "MATCHER" if find_method(model.metadata.method).kind == "matcher" else "MODELS"
     logger.info("imported %s; serve it with CAPTIONBOX_%s=%s", model.tag, setting, model.name)
     return 0
@@ -96,6 +104,9 @@ def main(arguments: list[str] | None = None) -> int:
     importer.add_argument("source", metavar="HUB_ID|DIRECTORY", help="what to import")
     importer.add_argument("--as", dest="name", required=True, metavar="NAME", help="its new name")
     importer.add_argument("--revision", help="branch, tag or commit (default: the main branch)")
+    importer.add_argument(
+        "--openvino", action="store_true", help="with graphs for OpenVINO, as export-openvino makes"
+    )
     exporter = commands.add_parser(
         "export-openvino", help="give a model graphs for OpenVINO, as a new version"
     )
@@ -112,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "install-default":
             return install_default()
         if options.command == "import":
-            return import_model(options.source, options.name, options.revision)
+            return import_model(options.source, options.name, options.revision, options.openvino)
         if options.command == "export-openvino":
             return export_openvino(options.tag, options.weights, options.pictures)
         return show(options.tag) if options.command == "show" else list_models()

@@ -42,13 +42,19 @@ else the method loads into the one given second, returns the metadata. `source` 
 filled in later, and the card is kept. Raises `ModelImportError` if it cannot be done."""
 
 
-def import_model(source: str, name: str, revision: str | None = None) -> StoredModel:
+def import_model(
+    source: str,
+    name: str,
+    revision: str | None = None,
+    finish: Callable[[Path], None] = lambda directory: None,
+) -> StoredModel:
     """Fetch, convert, check and install a model.
 
     Args:
         source: a hub id (`owner/model`) or a directory in the hub's layout.
         name: name to serve it under.
         revision: branch, tag or commit of the hub's repository; the main branch by default.
+        finish: called with the model directory before it is stored.
 
     Returns:
         The stored model. The same files give the same version.
@@ -62,6 +68,7 @@ def import_model(source: str, name: str, revision: str | None = None) -> StoredM
     with tempfile.TemporaryDirectory(prefix="captionbox-import-") as temporary:
         target = Path(temporary)
         prepare(source, target, revision)
+        finish(target)
         return store.install(target, name, content_version(target))
 
 

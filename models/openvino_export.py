@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models import metadata as metadata_module
 from models import store
 from models.backend import BackendError
 from models.calibration import draw_pictures, read_pictures
@@ -50,17 +51,33 @@ def export_model(
         ValueError: the pictures cannot be read.
     """
     model = store.find(tag)
-    if not find_method(model.metadata.method).openvino:
-        raise BackendError(f"the method {model.metadata.method!r} has no graphs for OpenVINO")
-    spec = model.metadata.preprocess
-    seen = read_pictures(pictures, spec) if pictures else draw_pictures(spec.height, spec.width)
     with tempfile.TemporaryDirectory(prefix="captionbox-openvino-") as temporary:
         target = Path(temporary)
         for item in model.path.iterdir():
             if item.name != FOLDER:
                 (target / item.name).symlink_to(item.resolve())
-        export(target, weights, seen)
+        add_graphs(target, weights, pictures)
         return store.install(target, model.name, content_version(target))
+
+
+def add_graphs(
+    directory: Path, weights: tuple[Precision, ...] = WEIGHTS, pictures: Path | None = None
+) -> None:
+    """Write graphs into a model directory of any method and check them.
+
+    Args:
+        directory: the model's.
+        weights, pictures: as for `export_model`.
+
+    Raises:
+        BackendError, models.metadata.BrokenModelError, ValueError: as for `export_model`.
+    """
+    metadata = metadata_module.read(directory)
+    if not find_method(metadata.method).openvino:
+        raise BackendError(f"the method {metadata.method!r} has no graphs for OpenVINO")
+    spec = metadata.preprocess
+    seen = read_pictures(pictures, spec) if pictures else draw_pictures(spec.height, spec.width)
+    export(directory, weights, seen)
 
 
 def export(directory: Path, weights: tuple[Precision, ...], pictures: NDArray[np.uint8]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from models.backend import has_openvino
 from tests.asking import PICTURE
+from tests.checkpoints import write_vit_gpt2
 from tests.server import ROOT, Server, environment, install
 
 pytestmark = pytest.mark.skipif(
@@ -31,12 +32,15 @@ def models(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_exported_and_served(
-    tiny_model: Path, vit_gpt2: Path, tmp_path: Path, start_server: Callable[..., Server]
+def test_imported_exported_and_served(
+    tiny_model: Path, tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "bentoml"
     install(home, tiny_model)
-    install(home, vit_gpt2, "vit-gpt2", "test")
+    write_vit_gpt2(tmp_path / "source")
+    imported = models(home, "import", str(tmp_path / "source"), "--as", "vit-gpt2", "--openvino")
+    assert imported.returncode == 0, imported.stderr
+    assert "fp32: log-probabilities off by 0.00" in imported.stderr
     refused = models(home, "export-openvino", "compact")
     assert refused.returncode == 2
     assert "the method 'compact' has no graphs for OpenVINO" in refused.stderr
