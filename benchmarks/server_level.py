@@ -26,14 +26,16 @@ from benchmarks.overload import Memory
 from benchmarks.pictures import write_pictures
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
+from models.backend import has_openvino
 from serving.cores import available_cores
 from tests.server import START_SECONDS, Server, environment, install
 
 logger = logging.getLogger(__name__)
 
 OURS, INT8 = "captionbox", "captionbox, int8 asked for"
+OPENVINO = "captionbox, OpenVINO int8"
 FASTAPI, BENTOML = "FastAPI + transformers", "BentoML + transformers, unbatched"
-ALL = (OURS, INT8, FASTAPI, BENTOML)
+ALL = (OURS, INT8, OPENVINO, FASTAPI, BENTOML)
 PATIENT = {"max_latency_ms": "600000", "timeout_s": "600", "max_concurrency": "1000"}
 """So that nobody is refused while it is measured how fast all are served."""
 
@@ -81,20 +83,32 @@ def servers(workspace: Workspace, threads: int, names: list[str]) -> Iterator[di
     os.environ.update(CHECKPOINT=str(workspace.checkpoint()), THREADS=str(threads))
     logs, version = workspace.logs, "tiny" if workspace.tiny else "true"
     settings = {**PATIENT, "models": f"vit-gpt2:{version}", "threads": str(threads)}
+    narrow = {**settings, "precision": "int8"}
     made: dict[str, Server] = {
         OURS: Server(home, logs / "captionbox.log", settings=settings),
-        INT8: Server(home, logs / "int8.log", settings={**settings, "precision": "int8"}),
+        INT8: Server(home, logs / "int8.log", settings=narrow),
         FASTAPI: FastApiServer(home, logs / "fastapi.log"),
         BENTOML: Server(
             home, logs / "bentoml.log", what="benchmarks.peers.bentoml_service:Captioning"
         ),
     }
+    graphs = workspace.graphs() if OPENVINO in names else None
+    if graphs is not None:
+        install(home, graphs, "vit-gpt2", f"{version}-graphs")
+        other = {"models": f"vit-gpt2:{version}-graphs", "backend": "openvino"}
+        made[OPENVINO] = Server(home, logs / "openvino.log", settings={**narrow, **other})
     with ExitStack() as stack:
         for name in names:
             stack.callback(made[name].stop)
             made[name].start()
             logger.info("%s is ready", name)
         yield {name: made[name] for name in names}
+
+
+def chosen(only: str) -> list[str]:
+    """Return the servers that are measured: ours, the baseline, and what `only` matches."""
+    able = [name for name in ALL if name != OPENVINO or has_openvino()]
+    return [name for name in able if name in (OURS, FASTAPI) or re.search(only, name)]
 
 
 def closed_loop(server: Server, images: Path, concurrency: int, seconds: float) -> Run:
@@ -274,7 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.threads,
             options.seconds,
             options.rounds,
-            [name for name in ALL if name in (OURS, FASTAPI) or re.search(options.only, name)],
+            chosen(options.only),
         )
         path = workspace.folder / "server_level.json"
         _write(path, as_json(*found, options.threads, options.pictures))
