@@ -79,7 +79,8 @@ def _quantised(graph: Any, samples: list[NDArray[Any]] | None) -> Any:
     A step has few rows, and reading its weights is what takes the time.
     """
     nncf = import_openvino("nncf")
-    nncf.set_log_level(logging.ERROR)
+    # `nncf.set_log_level` would also set that of handlers which are not its own.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
     with signal_stack_kept():
         if samples is None:
             return nncf.compress_weights(graph, mode=nncf.CompressWeightsMode.INT8_SYM)
