@@ -11,7 +11,7 @@ import logging
 import sys
 from pathlib import Path
 
-from benchmarks.model_level import running
+from benchmarks.model_level import OUR_PROGRAM, running
 from benchmarks.rounds import Clock, Measured, measure
 from benchmarks.stack import Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     workspace = Workspace(options.folder, options.tiny, None)
-    command = [sys.executable, "-m", "benchmarks.ours", str(workspace.model()), options.precision]
+    command = [sys.executable, "-m", OUR_PROGRAM, str(workspace.model()), options.precision]
     command += ["--tokens", str(options.tokens)]
     tasks = [Task(batch, 1, workspace.side) for batch in options.batches]
     tasks += [Task(BEAM_BATCH, beams, workspace.side) for beams in options.beams if beams > 1]

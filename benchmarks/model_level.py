@@ -21,11 +21,13 @@ from benchmarks.stack import Stack, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from models.precision import has_bf16, has_int8
 from serving.cores import available_cores
+from serving.openmp import variables
 
 logger = logging.getLogger(__name__)
 
 BASELINE = "transformers fp32"
 OURS = "captionbox "
+OUR_PROGRAM = "benchmarks.ours"
 OPTIMUM = "optimum "
 
 Results = dict[Task, dict[str, Measured]]
@@ -39,13 +41,13 @@ def commands(workspace: Workspace, tokens: int) -> dict[str, list[str]]:
         BASELINE: [*transformers, *length],
         "transformers bf16": [*transformers, "--precision", "bf16", *length],
     }
-    ours = [sys.executable, "-m", "benchmarks.ours", str(workspace.model())]
+    ours = [sys.executable, "-m", OUR_PROGRAM, str(workspace.model())]
     precisions = ["fp32", *(["bf16"] if has_bf16() else []), *(["int8"] if has_int8() else [])]
     for precision in precisions:
         found[OURS + precision] = [*ours, precision, *length]
     graphs = workspace.graphs()
     if graphs is not None:
-        run = [sys.executable, "-m", "benchmarks.ours", str(graphs)]
+        run = [sys.executable, "-m", OUR_PROGRAM, str(graphs)]
         for precision in (*(["bf16"] if has_bf16() else []), "int8"):
             name = f"{OURS}OpenVINO {precision}"
             found[name] = [*run, precision, "--backend", "openvino", *length]
@@ -68,7 +70,11 @@ def running(commands: dict[str, tuple[list[str], int]], logs: Path) -> Iterator[
     stacks: list[Stack] = []
     try:
         for name, (command, threads) in commands.items():
-            stacks.append(Stack(name, command, threads, logs / f"{name.replace(' ', '-')}.log"))
+            # Ours as in the engine; others as their users have them.
+            ours = OUR_PROGRAM in command
+            threads_wait = variables(threads) if ours else {"OMP_NUM_THREADS": str(threads)}
+            log = logs / f"{name.replace(' ', '-')}.log"
+            stacks.append(Stack(name, command, threads_wait, log))
             logger.info("%s is loaded", name)
         yield stacks
     finally:

@@ -28,6 +28,7 @@ from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from models.backend import has_openvino
 from serving.cores import available_cores
+from serving.openmp import variables
 from tests.server import START_SECONDS, Server, environment, install
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ def bare(
         done = subprocess.run(
             [*command, *options],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={**os.environ, **variables(threads)},
             check=True,
             stdout=subprocess.PIPE,
             stderr=stderr,

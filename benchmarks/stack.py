@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,14 +89,16 @@ class Stack:
     Args:
         name: how tables call it.
         command: starts the program, which calls `answer`.
-        threads: how many it may compute with.
+        environment: variables besides ours, such as those that set its threads.
         log: where it may say what it likes.
 
     Raises:
         StackError: it does not start.
     """
 
-    def __init__(self, name: str, command: Sequence[str], threads: int, log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path
+    ) -> None:
         self.name, self._log = name, log
         with log.open("w", encoding="utf-8") as stderr:
             self._process = subprocess.Popen(
@@ -104,7 +106,7 @@ class Stack:
                 cwd=ROOT,
                 env={
                     **os.environ,
-                    "OMP_NUM_THREADS": str(threads),
+                    **environment,
                     "HF_HUB_OFFLINE": "1",
                     "HF_HUB_DISABLE_TELEMETRY": "1",
                 },

@@ -161,7 +161,7 @@ class _Step(nn.Module):
         Returns:
             The last layer's output `[N, D]`; the weights of the last layer's cross-attention
             averaged over heads, `[N, S]`; every layer's key, then value, of this token,
-            `[N, heads, head_dim]`.
+            `[2L, N, heads, head_dim]`.
         """
         done = caches[0].shape[0]
         # Three dimensions throughout: OpenVINO takes a product of two matrices for no linear layer.
@@ -172,7 +172,7 @@ class _Step(nn.Module):
             own, cross = caches[2 * index :], caches[first_picture + 2 * index :]
             hidden, looked, *written = layer(hidden, *own[:2], *cross[:2])
             new += written
-        return hidden[:, 0], looked.mean(1).flatten(0, 1), *new
+        return hidden[:, 0], looked.mean(1).flatten(0, 1), torch.stack(new)
 
 
 class _Layer(nn.Module):

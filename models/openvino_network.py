@@ -1,7 +1,7 @@
 """A `CaptionNetwork` that OpenVINO runs: the graphs of `models.openvino_graphs`, in one precision.
 
-Keys and values lie in torch's memory and are lent to OpenVINO, never copied: the pictures' as
-inputs of every step, the rows' own in one preallocated tensor into which each step writes its part.
+Keys and values lie in torch's memory and are lent to OpenVINO, never copied: the pictures' once for
+all steps of a decode, for it takes its time, and the rows' own, which grow, anew for each.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.backend import import_openvino
@@ -37,7 +38,8 @@ class OpenVinoState:
         own: the rows', `[2 * layers, T_max, N, heads, head_dim]`; time comes early, so that a
             layer's part that has been written is one piece of memory.
         position: number of tokens already fed.
-        looked: where the last layer looked in the step before, `[N, S]`, averaged over heads.
+        looked: where the last layer looked in the step before, `[N, S]`, averaged over heads;
+            the next step writes over it.
     """
 
     cross: list[Tensor]
@@ -47,12 +49,34 @@ class OpenVinoState:
 
     def select(self, rows: Tensor, pictures: Tensor | None = None) -> None:
         """Make row i the former row `rows[i]`; keep only `pictures` (int64 indices) if given."""
-        parts, steps, _rows, *rest = self.own.shape
-        own = self.own.new_empty((parts, steps, len(rows), *rest))
-        own[:, : self.position] = self.own[:, : self.position].index_select(2, rows)
-        self.own = own
+        parts, steps, before, *rest = self.own.shape
+        written = self.own[:, : self.position].index_select(2, rows)
+        if len(rows) != before:
+            self.own = self.own.new_empty((parts, steps, len(rows), *rest))
+        # Else into the memory that is lent already.
+        self.own[:, : self.position] = written
         if pictures is not None:
             self.cross = [part.index_select(0, pictures) for part in self.cross]
+
+
+@dataclass(frozen=True)
+class _Lent:
+    """What a step reads and writes, which stays where it is while one state is decoded.
+
+    Attributes:
+        own, cross: the state's, by which it is known.
+        parts: memory of `own`.
+        tokens: int64 `[N]`.
+        hidden, looked, new: the graph's results; see `models.openvino_graphs`.
+    """
+
+    own: Tensor
+    cross: list[Tensor]
+    parts: NDArray[Any]
+    tokens: Tensor
+    hidden: Tensor
+    looked: Tensor
+    new: Tensor
 
 
 class OpenVinoNetwork:
@@ -77,6 +101,7 @@ class OpenVinoNetwork:
         self.bos_id, self.eos_id = info.bos_id, info.eos_id
         self.vocab_size, self.max_tokens = info.vocab_size, info.max_tokens
         self._kept = torch.bfloat16 if is_narrow(precision) else torch.float32
+        self._element = getattr(self._openvino.Type, _OPENVINO_NAMES[self._kept])
         weights: Precision = "int8" if precision == "int8" else "fp32"
         narrow = "bf16" if is_narrow(precision) else "f32"
 
@@ -90,6 +115,7 @@ class OpenVinoNetwork:
         self._step = compiled("step")
         # Three digits are too few to rank words by, and a graph has one precision.
         self._words = compiled("words", "f32")
+        self._lent: _Lent | None = None
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Return memory `[B, S, D]`, float32; see `CaptionNetwork`."""
@@ -113,15 +139,42 @@ class OpenVinoNetwork:
 
     def step(self, tokens: Tensor, state: OpenVinoState) -> Tensor:
         """Feed one token a row; see `CaptionNetwork`."""
-        rows, done = len(tokens), state.position
-        hidden = torch.empty(rows, self._info.heads * self._info.head_dim)
-        state.looked = torch.empty(rows, state.cross[0].shape[2])
-        logits = torch.empty(rows, self.vocab_size)
-        before, new = state.own[:, :done], state.own[:, done]
-        self._run(self._step, [tokens, *before, *state.cross], [hidden, state.looked, *new])
-        self._run(self._words, [hidden], [logits])
+        lent, done = self._lend(state), state.position
+        lent.tokens.copy_(tokens)
+        shape = self._openvino.Shape([done, *state.own.shape[2:]])
+        for index, part in enumerate(lent.parts, start=1):
+            grown = self._openvino.Tensor(part[:done], shape, self._element)
+            self._step.set_input_tensor(index, grown)
+        self._step.infer()
+        # By numpy: torch would wake threads of its own, which then spin beside OpenVINO's.
+        lent.parts[:, done] = _array(lent.new)
         state.position += 1
+        state.looked = lent.looked
+        logits = torch.empty(len(tokens), self.vocab_size)
+        self._run(self._words, [lent.hidden], [logits])
         return logits
+
+    def _lend(self, state: OpenVinoState) -> _Lent:
+        """Set what of a step's input and output stays, unless it is this state's already."""
+        lent = self._lent
+        if lent is not None and lent.own is state.own and lent.cross is state.cross:
+            return lent
+        info, rows, own = self._info, state.own.shape[2], state.own
+        lent = self._lent = _Lent(
+            own=own,
+            cross=state.cross,
+            parts=_array(own),
+            tokens=torch.empty(rows, dtype=torch.int64),
+            hidden=torch.empty(rows, info.heads * info.head_dim),
+            looked=torch.empty(rows, state.cross[0].shape[2]),
+            new=own.new_empty((len(own), rows, info.heads, info.head_dim)),
+        )
+        self._step.set_input_tensor(0, self._view(lent.tokens))
+        for index, part in enumerate(state.cross, start=1 + len(own)):
+            self._step.set_input_tensor(index, self._view(part))
+        for index, tensor in enumerate((lent.hidden, lent.looked, lent.new)):
+            self._step.set_output_tensor(index, self._view(tensor))
+        return lent
 
     def decode(self, tokens: Tensor, memory: Tensor) -> Tensor:
         """Return logits `[N, T, V]`; see `CaptionNetwork`."""
@@ -141,22 +194,20 @@ class OpenVinoNetwork:
         logits, looks = [], []
         for column in tokens.unbind(1):
             logits.append(self.step(column, state))
-            looks.append(cast(Tensor, state.looked))
+            looks.append(cast(Tensor, state.looked).clone())
         return torch.stack(logits, 1), torch.stack(looks, 1)
 
     def _compile(self, path: Path, name: str, kind: str) -> Any:
         """Return a request of a graph whose keys and values, in and out, are of our type."""
         model = self._core.read_model(path)
-        element = getattr(self._openvino.Type, _OPENVINO_NAMES[self._kept])
         preprocess = import_openvino("openvino.preprocess").PrePostProcessor(model)
         if name == "pictures":
             for index in range(len(model.outputs)):
-                preprocess.output(index).tensor().set_element_type(element)
+                preprocess.output(index).tensor().set_element_type(self._element)
         if name == "step":
             for index in range(1, len(model.inputs)):
-                preprocess.input(index).tensor().set_element_type(element)
-            for index in range(2, len(model.outputs)):
-                preprocess.output(index).tensor().set_element_type(element)
+                preprocess.input(index).tensor().set_element_type(self._element)
+            preprocess.output(2).tensor().set_element_type(self._element)
         # Activations of int8 layers: one scale for so many of them.
         group = gcd(self._info.heads * self._info.head_dim, 256)
         how = {
@@ -174,15 +225,21 @@ class OpenVinoNetwork:
         # Kept to the end of the run, which reads their memory.
         inputs = [tensor.contiguous() for tensor in inputs]
         for index, tensor in enumerate(inputs):
-            request.set_input_tensor(index, self._lent(tensor))
+            request.set_input_tensor(index, self._view(tensor))
         for index, tensor in enumerate(outputs or ()):
-            request.set_output_tensor(index, self._lent(tensor))
+            request.set_output_tensor(index, self._view(tensor))
         request.infer()
         return request.output_tensors
 
-    def _lent(self, tensor: Tensor) -> Any:
+    def _view(self, tensor: Tensor) -> Any:
         """Return a tensor of OpenVINO's over the same memory."""
-        # numpy knows no bfloat16.
-        array = tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
         element = getattr(self._openvino.Type, _OPENVINO_NAMES[tensor.dtype])
-        return self._openvino.Tensor(array.numpy(), self._openvino.Shape(tensor.shape), element)
+        return self._openvino.Tensor(_array(tensor), self._openvino.Shape(tensor.shape), element)
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """Return an array over the same memory; bfloat16, which numpy does not know, as integers."""
+    array: NDArray[Any] = (
+        tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor
+    ).numpy()
+    return array

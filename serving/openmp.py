@@ -11,7 +11,12 @@ as long. With a quarter of it, threads fall asleep between two products of one n
 `docs/performance.md`."""
 
 
+def variables(count: int) -> dict[str, str]:
+    """Return the environment variables that set the number of threads, and how they wait."""
+    spins = os.environ.get("GOMP_SPINCOUNT", str(_SPINS))
+    return {"OMP_NUM_THREADS": str(count), "GOMP_SPINCOUNT": spins}
+
+
 def use_threads(count: int) -> None:
-    """Set the number of threads, and how they wait; before torch is imported, in its process."""
-    os.environ["OMP_NUM_THREADS"] = str(count)
-    os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
+    """Set them in this process; before torch is imported."""
+    os.environ.update(variables(count))

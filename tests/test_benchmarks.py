@@ -38,7 +38,7 @@ def test_model_level_growth_and_their_report(
 def test_a_stack_that_dies_says_why(tmp_path: Path) -> None:
     program = "raise SystemExit('no such model here')"
     with pytest.raises(StackError, match="no such model here"):
-        Stack("broken", [sys.executable, "-c", program], 1, tmp_path / "log")
+        Stack("broken", [sys.executable, "-c", program], {}, tmp_path / "log")
 
 
 @pytest.mark.slow
