@@ -67,6 +67,9 @@ The embedded model, beam 3, {pictures} JPEG files, the server on {threads} cores
 others.
 
 {table}
+
+One client, one picture after the other, medians: {decode_ms:.1f} ms to decode the picture,
+{inference_ms:.1f} ms to compute; everything else, the client too, {rest_ms:.1f} ms.
 {alone}"""
 
 _GROWTH = """## Growth
@@ -129,6 +132,7 @@ def compact(found: dict[str, Any], _: Path) -> str:
         threads=found["threads"],
         table=markdown(rows),
         alone=_alone(found),
+        **found["one_client"],
     )
 
 

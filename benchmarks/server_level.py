@@ -22,6 +22,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.overhead import overhead
 from benchmarks.overload import Memory
 from benchmarks.pictures import write_pictures
 from benchmarks.stack import ROOT
@@ -216,8 +217,8 @@ def against_peers(
 
 def compact(
     workspace: Workspace, images: Path, clients: list[int], cores: int, seconds: float
-) -> tuple[Found, dict[str, dict[str, float]]]:
-    """Measure `compact` over HTTP on a number of cores, beam 3; and alone on as many."""
+) -> tuple[Found, dict[str, dict[str, float]], dict[str, float]]:
+    """Measure `compact` over HTTP on a number of cores, beam 3; alone on as many; its overhead."""
     model = ROOT / "models" / "weights" / "compact"
     home = workspace.folder / "home"
     home.mkdir(exist_ok=True)
@@ -239,13 +240,14 @@ def compact(
             str(batch): bare(workspace, model, precision, images, batch, cores) for batch in (1, 16)
         }
         os.sched_setaffinity(0, set(sorted(allowed)[cores:]) or allowed)
+        single = overhead(server.url, images)
         for concurrency in clients:
             found[concurrency] = {OURS: closed_loop(server, images, concurrency, seconds)}
             logger.info("compact, %d clients: %s", concurrency, found[concurrency][OURS])
     finally:
         os.sched_setaffinity(0, allowed)
         server.stop()
-    return found, alone
+    return found, alone, single
 
 
 def as_json(
@@ -267,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server_level")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64])
-    parser.add_argument("--seconds", type=float, default=30.0, help="a closed loop")
+    parser.add_argument("--seconds", type=float, default=20.0, help="a closed loop")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--cores", type=int, default=2, help="that `compact` is served on")
@@ -282,7 +284,7 @@ def main(arguments: list[str] | None = None) -> int:
     workspace = Workspace(options.folder, options.tiny, None)
     images = write_pictures(workspace.folder / "pictures")[options.pictures]
     if "peers" in options.parts:
-        found = against_peers(
+        peers = against_peers(
             workspace,
             images,
             options.clients,
@@ -292,11 +294,12 @@ def main(arguments: list[str] | None = None) -> int:
             chosen(options.only),
         )
         path = workspace.folder / "server_level.json"
-        _write(path, as_json(*found, options.threads, options.pictures))
+        _write(path, as_json(*peers, options.threads, options.pictures))
     if "compact" in options.parts:
-        found = compact(workspace, images, [1, 16], options.cores, options.seconds)
+        found, alone, single = compact(workspace, images, [1, 16], options.cores, options.seconds)
         path = workspace.folder / "compact.json"
-        _write(path, as_json(*found, options.cores, options.pictures))
+        numbers = as_json(found, alone, options.cores, options.pictures)
+        _write(path, {**numbers, "one_client": single})
     return 0
 
 
