@@ -23,12 +23,15 @@ import yaml  # type: ignore[import-untyped]
 
 from deploy import stand_in, torch_wheels
 from deploy.install_torch import pinned_version
+from models import store
+from models.openvino_files import has_graphs
 from serving.container import BASE_IMAGE
 from serving.version import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "image"
 LOCK = ROOT / "requirements-serve.lock"
+OPENVINO_LOCK = ROOT / "requirements-openvino.lock"
 DEFAULT_MODEL = "compact"
 
 logger = logging.getLogger("image")
@@ -91,6 +94,17 @@ def cpu_requirements(lock: str) -> str:
     return pinned
 
 
+def openvino_requirements(contents: Contents) -> str:
+    """Return the lines of the lock that run graphs, for images of a model that has any.
+
+    Not those that make graphs: a container writes no models.
+    """
+    if not any(has_graphs(store.find(model).path) for model in contents.models):
+        return ""
+    lines = OPENVINO_LOCK.read_text(encoding="utf-8").splitlines()
+    return "".join(f"{line}\n" for line in lines if line.startswith("openvino"))
+
+
 def default_tag(contents: Contents) -> str:
     """Return what an image of the work tree is called: version, commit, changed or not, models."""
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=9", "--match=", "--exclude=*"]
@@ -108,7 +122,8 @@ def build(contents: Contents, tag: str) -> str:
     stand_in.ensure([BASE_IMAGE])
     BUILD.mkdir(parents=True, exist_ok=True)
     requirements = BUILD / "requirements.txt"
-    requirements.write_text(cpu_requirements(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
+    pinned = cpu_requirements(LOCK.read_text(encoding="utf-8"))
+    requirements.write_text(pinned + openvino_requirements(contents), encoding="utf-8")
     with torch_wheels.uv_environment(pinned_version(LOCK)) as env:
         content = bentofile(contents, str(requirements.relative_to(ROOT)), env)
         file = BUILD / "bentofile.yaml"
@@ -214,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="==> %(message)s")
     try:
         build(contents, tag)
-    except (ImageError, stand_in.StandInError) as error:
+    except (ImageError, stand_in.StandInError, store.ModelNotFoundError) as error:
         raise SystemExit(f"image: {error}") from None
     size = int(_output(["docker", "image", "inspect", "--format", "{{.Size}}", tag]))
     logger.info("%s: %.0f MB", tag, size / 1e6)

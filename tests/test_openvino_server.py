@@ -21,8 +21,12 @@ pytestmark = pytest.mark.skipif(
 
 
 def models(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(home, "-m", "models", *arguments)
+
+
+def python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "models", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=environment(home),
         capture_output=True,
@@ -62,3 +66,11 @@ def test_imported_exported_and_served(
         assert len(captions) == 2
         assert any(caption["words"] for caption in captions)
     assert "vit-gpt2 computes in openvino int8" in server.tail()
+
+    program = (
+        "from deploy.image import Contents, openvino_requirements as lines; "
+        "print(lines(Contents(('compact', 'vit-gpt2'))), [lines(Contents(('compact',)))])"
+    )
+    first, *others, last = python(home, "-c", program).stdout.splitlines()
+    assert first.startswith("openvino") and "openvino==" in first + "".join(others)
+    assert last == " ['']"
