@@ -57,8 +57,21 @@ The same ViT-GPT2 (4 beams, 16 tokens, as its model card says) over HTTP, {pictu
 shared pages counted once a process.
 
 {table}
-
+{others}
 {alone}
+"""
+
+_OPEN = """
+Requests that leave at a fixed rate, whatever happens (one run; a request that is answered late
+counts from when it was due):
+
+{table}
+"""
+
+_LARGE = """
+JPEG files of 12 megapixels, closed loop, one run:
+
+{table}
 """
 
 _COMPACT = """## `compact` over HTTP
@@ -104,20 +117,33 @@ def model_level(found: dict[str, Any], folder: Path) -> str:
 
 def server_level(found: dict[str, Any], _: Path) -> str:
     """Return the section on ViT-GPT2 servers."""
-    rows = [["clients", "server", "rate", "p50 s", "p95 s", "p99 s", "CPU s a caption", "peak MB"]]
-    for clients, by_name in found["clients"].items():
-        unit = by_name[_SERVER_BASELINE]["per_second"]
-        for name, run in by_name.items():
-            seconds = [f"{run[key] / 1000:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
-            rate = f"{run['per_second'] / unit:.2f}" if unit else "no answer in time"
-            rows.append([clients, name, rate, *seconds, f"{run['peak_mb']:.0f}"])
+    others = ""
+    if found.get("rates"):
+        others += _OPEN.format(
+            table=_servers(found["rates"], "requests a second", "answers a second")
+        )
+    if found.get("large"):
+        others += _LARGE.format(table=_servers(found["large"], "clients", "rate"))
     return _SERVER.format(
         pictures=found["pictures"],
         threads=found["threads"],
         baseline=_SERVER_BASELINE,
-        table=markdown(rows),
+        table=_servers(found["clients"], "clients", "rate"),
+        others=others,
         alone=_alone(found),
     )
+
+
+def _servers(loads: dict[str, Any], load: str, rate: str) -> str:
+    """Return a table of runs, `rate` in multiples of the baseline's if it is called so."""
+    rows = [[load, "server", rate, "p50 s", "p95 s", "p99 s", "CPU s a caption", "peak MB"]]
+    for amount, by_name in loads.items():
+        unit = by_name[_SERVER_BASELINE]["per_second"] if rate == "rate" else 1.0
+        for name, run in by_name.items():
+            seconds = [f"{run[key] / 1000:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms", "cpu_ms")]
+            speed = f"{run['per_second'] / unit:.2f}" if unit else "no answer in time"
+            rows.append([amount, name, speed, *seconds, f"{run['peak_mb']:.0f}"])
+    return markdown(rows)
 
 
 def compact(found: dict[str, Any], _: Path) -> str:

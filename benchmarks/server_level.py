@@ -1,6 +1,6 @@
 """Whole servers over HTTP: ours beside what people write around the same model.
 
-python -m benchmarks.server_level [--clients 1 4 16 64] [--parts peers compact]
+python -m benchmarks.server_level [--clients 1 4 16 64] [--parts peers open large compact]
 """
 
 from __future__ import annotations
@@ -9,11 +9,8 @@ import argparse
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -25,44 +22,19 @@ import psutil
 from benchmarks.overhead import overhead
 from benchmarks.overload import Memory
 from benchmarks.pictures import write_pictures
+from benchmarks.servers import FASTAPI, OPENVINO, OURS, PATIENT, chosen, servers
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from models.backend import has_openvino
 from serving.cores import available_cores
 from serving.openmp import variables
-from tests.server import START_SECONDS, Server, environment, install
+from tests.server import Server, install
 
 logger = logging.getLogger(__name__)
-
-OURS, INT8 = "captionbox", "captionbox, int8 asked for"
-OPENVINO = "captionbox, OpenVINO int8"
-FASTAPI, BENTOML = "FastAPI + transformers", "BentoML + transformers, unbatched"
-ALL = (OURS, INT8, OPENVINO, FASTAPI, BENTOML)
-PATIENT = {"max_latency_ms": "600000", "timeout_s": "600", "max_concurrency": "1000"}
-"""So that nobody is refused while it is measured how fast all are served."""
-
-
-class FastApiServer(Server):
-    """The FastAPI peer."""
-
-    def start(self) -> None:
-        """Start and wait until it answers."""
-        program = "benchmarks.peers.fastapi_server:app"
-        where = ("--host", self.host, "--port", str(self.port), "--no-access-log")
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", program, *where],
-                cwd=ROOT,
-                env=environment(self.home),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self.wait_ready(START_SECONDS)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One closed loop: rates a second, times in milliseconds, memory in MB.
+    """One run of load: rates a second, times in milliseconds, memory in MB.
 
     `cpu_ms` is the processor time of all the server's processes a caption.
     """
@@ -76,51 +48,20 @@ class Run:
     peak_mb: float
 
 
-@contextmanager
-def servers(workspace: Workspace, threads: int, names: list[str]) -> Iterator[dict[str, Server]]:
-    """Start servers, all with the same weights; stop them at the end."""
-    home = workspace.folder / "home"
-    home.mkdir(exist_ok=True)
-    install(home, workspace.model(), "vit-gpt2", "tiny" if workspace.tiny else "true")
-    os.environ.update(CHECKPOINT=str(workspace.checkpoint()), THREADS=str(threads))
-    logs, version = workspace.logs, "tiny" if workspace.tiny else "true"
-    settings = {**PATIENT, "models": f"vit-gpt2:{version}", "threads": str(threads)}
-    narrow = {**settings, "precision": "int8"}
-    made: dict[str, Server] = {
-        OURS: Server(home, logs / "captionbox.log", settings=settings),
-        INT8: Server(home, logs / "int8.log", settings=narrow),
-        FASTAPI: FastApiServer(home, logs / "fastapi.log"),
-        BENTOML: Server(
-            home, logs / "bentoml.log", what="benchmarks.peers.bentoml_service:Captioning"
-        ),
-    }
-    graphs = workspace.graphs() if OPENVINO in names else None
-    if graphs is not None:
-        install(home, graphs, "vit-gpt2", f"{version}-graphs")
-        other = {"models": f"vit-gpt2:{version}-graphs", "backend": "openvino"}
-        made[OPENVINO] = Server(home, logs / "openvino.log", settings={**narrow, **other})
-    with ExitStack() as stack:
-        for name in names:
-            stack.callback(made[name].stop)
-            made[name].start()
-            logger.info("%s is ready", name)
-        yield {name: made[name] for name in names}
+def loaded(server: Server, images: Path, kind: str, seconds: float) -> Run:
+    """Load a server from a process of its own.
 
-
-def chosen(only: str) -> list[str]:
-    """Return the servers that are measured: ours, the baseline, and what `only` matches."""
-    able = [name for name in ALL if name != OPENVINO or has_openvino()]
-    return [name for name in able if name in (OURS, FASTAPI) or re.search(only, name)]
-
-
-def closed_loop(server: Server, images: Path, concurrency: int, seconds: float) -> Run:
-    """Load a server from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.load", f"{server.url}/caption"]
-    options = ["--images", str(images), "--concurrency", str(concurrency)]
+    Args:
+        server: which.
+        images: folder of JPEG files.
+        kind: `--concurrency=N` for a closed loop, `--rate=R` for an open one.
+        seconds: how long.
+    """
+    command = [sys.executable, "-m", "benchmarks.load", f"{server.url}/caption", kind]
     before = _cpu_seconds(server.pid)
     with Memory(server.pid) as memory:
         done = subprocess.run(
-            [*command, *options, "--seconds", str(seconds)],
+            [*command, "--images", str(images), "--seconds", str(seconds)],
             cwd=ROOT,
             check=True,
             capture_output=True,
@@ -178,39 +119,75 @@ def precision_of(server: Server, model: str) -> str:
     return str(answer["computes_in"]["precision"])
 
 
-Found = dict[int, dict[str, Run]]
-"""By number of clients and server."""
+Found = dict[str, dict[str, Run]]
+"""By load and server."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured beside peers.
+
+    Attributes:
+        clients: of each closed loop.
+        rates: requests a second of each open loop; none of 12-megapixel files.
+        large: clients of a closed loop of 12-megapixel files; 0 for none.
+        threads: for the model.
+        seconds: of each loop.
+        rounds: of the first kind; the others run once, in fewer servers.
+        names: servers.
+    """
+
+    clients: list[int]
+    rates: list[float]
+    large: int
+    threads: int
+    seconds: float
+    rounds: int
+    names: list[str]
 
 
 def against_peers(
-    workspace: Workspace,
-    images: Path,
-    clients: list[int],
-    threads: int,
-    seconds: float,
-    rounds: int,
-    names: list[str],
-) -> tuple[Found, dict[str, dict[str, float]]]:
+    workspace: Workspace, pictures: dict[str, Path], plan: Plan
+) -> tuple[dict[str, Found], dict[str, dict[str, float]]]:
     """Measure all servers, one after the other, round after round; and our model alone.
 
-    A peer computes one picture after the other: it is given longer where many wait.
+    Returns:
+        closed loops (`clients`), open ones (`rates`) and those of large files (`large`); the model.
     """
-    runs: dict[int, dict[str, list[Run]]] = {}
-    with servers(workspace, threads, names) as started:
+    runs: dict[str, dict[str, list[Run]]] = {}
+    small = pictures["640x480"]
+    with servers(workspace, plan.threads, plan.names) as started:
         precision = precision_of(started[OURS], "vit-gpt2")
-        for turn in range(rounds):
-            for concurrency in clients:
+        for turn in range(plan.rounds):
+            for clients in plan.clients:
                 for name, server in started.items():
-                    run = closed_loop(server, images, concurrency, seconds)
-                    runs.setdefault(concurrency, {}).setdefault(name, []).append(run)
-                    logger.info("round %d, %d clients, %s: %s", turn, concurrency, name, run)
+                    run = loaded(server, small, f"--concurrency={clients}", plan.seconds)
+                    runs.setdefault(str(clients), {}).setdefault(name, []).append(run)
+                    logger.info("round %d, %d clients, %s: %s", turn, clients, name, run)
+        few = {name: started[name] for name in (OURS, OPENVINO, FASTAPI) if name in started}
+        found: dict[str, Found] = {
+            "clients": {
+                clients: {name: middle(several) for name, several in by_name.items()}
+                for clients, by_name in runs.items()
+            },
+            "rates": {
+                f"{rate:g}": {
+                    name: loaded(server, small, f"--rate={rate}", plan.seconds)
+                    for name, server in few.items()
+                }
+                for rate in plan.rates
+            },
+            "large": {
+                str(clients): {
+                    name: loaded(server, pictures["12MP"], f"--concurrency={clients}", plan.seconds)
+                    for name, server in few.items()
+                }
+                for clients in filter(None, [plan.large])
+            },
+        }
     alone = {
-        str(batch): bare(workspace, workspace.model(), precision, images, batch, threads)
+        str(batch): bare(workspace, workspace.model(), precision, small, batch, plan.threads)
         for batch in (1, 16)
-    }
-    found = {
-        concurrency: {name: middle(several) for name, several in by_name.items()}
-        for concurrency, by_name in runs.items()
     }
     return found, alone
 
@@ -242,23 +219,21 @@ def compact(
         os.sched_setaffinity(0, set(sorted(allowed)[cores:]) or allowed)
         single = overhead(server.url, images)
         for concurrency in clients:
-            found[concurrency] = {OURS: closed_loop(server, images, concurrency, seconds)}
-            logger.info("compact, %d clients: %s", concurrency, found[concurrency][OURS])
+            run = loaded(server, images, f"--concurrency={concurrency}", seconds)
+            found[str(concurrency)] = {OURS: run}
+            logger.info("compact, %d clients: %s", concurrency, run)
     finally:
         os.sched_setaffinity(0, allowed)
         server.stop()
     return found, alone, single
 
 
-def as_json(
-    found: Found, alone: dict[str, dict[str, float]], threads: int, pictures: str
-) -> dict[str, Any]:
-    """Return results as they are kept for `benchmarks.results`."""
-    rows = {
-        str(concurrency): {name: asdict(run) for name, run in by_name.items()}
-        for concurrency, by_name in found.items()
+def as_json(found: Found) -> dict[str, dict[str, dict[str, float]]]:
+    """Return runs as they are kept for `benchmarks.results`."""
+    return {
+        load: {name: asdict(run) for name, run in by_name.items()}
+        for load, by_name in found.items()
     }
-    return {"clients": rows, "bare": alone, "threads": threads, "pictures": pictures}
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:
@@ -269,37 +244,40 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server_level")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64])
-    parser.add_argument("--seconds", type=float, default=20.0, help="a closed loop")
+    parser.add_argument("--rates", type=float, nargs="+", default=[1, 4], help="of open loops")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a loop")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--cores", type=int, default=2, help="that `compact` is served on")
-    parser.add_argument("--parts", nargs="+", default=["peers", "compact"])
+    parser.add_argument("--parts", nargs="+", default=["peers", "open", "large", "compact"])
     parser.add_argument("--only", default="", help="further servers, by a regular expression")
-    parser.add_argument("--pictures", default="640x480", help="640x480 or 12MP")
     parser.add_argument("--tiny", action="store_true", help="a network that takes milliseconds")
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     workspace = Workspace(options.folder, options.tiny, None)
-    images = write_pictures(workspace.folder / "pictures")[options.pictures]
+    pictures = write_pictures(workspace.folder / "pictures")
     if "peers" in options.parts:
-        peers = against_peers(
-            workspace,
-            images,
+        plan = Plan(
             options.clients,
+            options.rates if "open" in options.parts else [],
+            16 if "large" in options.parts else 0,
             options.threads,
             options.seconds,
             options.rounds,
             chosen(options.only),
         )
-        path = workspace.folder / "server_level.json"
-        _write(path, as_json(*peers, options.threads, options.pictures))
+        loads, alone = against_peers(workspace, pictures, plan)
+        numbers: dict[str, Any] = {kind: as_json(found) for kind, found in loads.items()}
+        numbers |= {"bare": alone, "threads": options.threads, "pictures": "640x480"}
+        _write(workspace.folder / "server_level.json", numbers)
     if "compact" in options.parts:
-        found, alone, single = compact(workspace, images, [1, 16], options.cores, options.seconds)
-        path = workspace.folder / "compact.json"
-        numbers = as_json(found, alone, options.cores, options.pictures)
-        _write(path, {**numbers, "one_client": single})
+        small = pictures["640x480"]
+        found, alone, single = compact(workspace, small, [1, 16], options.cores, options.seconds)
+        numbers = {"clients": as_json(found), "bare": alone, "one_client": single}
+        numbers |= {"threads": options.cores, "pictures": "640x480"}
+        _write(workspace.folder / "compact.json", numbers)
     return 0
 
 

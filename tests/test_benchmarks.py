@@ -44,10 +44,26 @@ def test_a_stack_that_dies_says_why(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_server_level_and_its_report(tmp_path: Path) -> None:
     options = ["--tiny", "--threads", "1", "--clients", "2", "--rounds", "1", "--seconds", "3"]
-    assert server_level.main([*options, "--parts", "peers", "--folder", str(tmp_path)]) == 0
+    assert (
+        server_level.main(
+            [
+                *options,
+                "--rates",
+                "2",
+                "--parts",
+                "peers",
+                "open",
+                "large",
+                "--folder",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "server_level.json").read_text())
-    for name, run in found["clients"]["2"].items():
-        assert run["failures"] == 0, name
-        assert run["per_second"] > 0, name
+    for kind, load in (("clients", "2"), ("rates", "2"), ("large", "16")):
+        for name, run in found[kind][load].items():
+            assert run["failures"] == 0, (kind, name)
+            assert run["per_second"] > 0, (kind, name)
     results.write(tmp_path, tmp_path)
     assert "FastAPI + transformers" in (tmp_path / "RESULTS.md").read_text()
