@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     batches = options.batches or ([1, 8] if options.quick else [1, 4, 8, 16])
     seconds = options.seconds
     if seconds is None:
-        seconds = 200 if options.quick else 1200
+        seconds = 200 if options.quick else 900
     stacks = commands(workspace, options.tokens)
     if options.only:
         wanted = re.compile(f"{options.only}|{BASELINE}|{OURS}fp32")

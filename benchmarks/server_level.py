@@ -245,7 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server_level")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--rates", type=float, nargs="+", default=[1, 4], help="of open loops")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of a loop")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of a loop")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--cores", type=int, default=2, help="that `compact` is served on")
