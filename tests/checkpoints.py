@@ -12,7 +12,9 @@ import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import (
+    DeiTConfig,
     GPT2Config,
+    SwinConfig,
     VisionEncoderDecoderConfig,
     VisionEncoderDecoderModel,
     ViTConfig,
@@ -80,6 +82,22 @@ def write_gpt2_tokenizer(directory: Path, vocab_size: int = 320) -> int:
     tokenizer_config = {**special, "tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024}
     (directory / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
     return end
+
+
+OTHER_ENCODERS = (
+    DeiTConfig(
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        image_size=32,
+        patch_size=16,
+    ),
+    SwinConfig(
+        image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4
+    ),
+)
+"""That a `vit-gpt2` may have instead of a ViT, small."""
 
 
 def write_vit_gpt2(directory: Path, *, true_size: bool = False, pickled: bool = True) -> Path:

@@ -27,7 +27,7 @@ from models.precision import Precision
 from models.preprocessing import PreprocessSpec
 from models.store import content_version
 from models.vit_gpt2 import VitGpt2
-from tests.checkpoints import random_pictures
+from tests.checkpoints import OTHER_ENCODERS, random_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -156,28 +156,7 @@ def test_a_state_is_not_touched_by_the_next(captioner: NetworkCaptioner) -> None
         network.start(memory, 65)
 
 
-@pytest.mark.parametrize(
-    "encoder",
-    [
-        DeiTConfig(
-            hidden_size=24,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=24,
-            image_size=32,
-            patch_size=16,
-        ),
-        SwinConfig(
-            image_size=32,
-            patch_size=4,
-            embed_dim=8,
-            depths=[1, 1],
-            num_heads=[1, 2],
-            window_size=4,
-        ),
-    ],
-    ids=["deit", "swin"],
-)
+@pytest.mark.parametrize("encoder", OTHER_ENCODERS, ids=("deit", "swin"))
 def test_other_encoders(encoder: DeiTConfig | SwinConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     decoder = GPT2Config(
@@ -303,7 +282,7 @@ def test_signals_are_survived(directory: Path, tmp_path: Path) -> None:
     program = (
         "import gc, os, signal; from pathlib import Path; "
         "from models.catalogue import load_captioner; from models import openvino_export; "
-        "from tests.checkpoints import random_pictures; seen = []; "
+        "from tests.checkpoints import OTHER_ENCODERS, random_pictures; seen = []; "
         "signal.signal(signal.SIGUSR1, lambda *_: seen.append(1)); "
         f"path = Path({str(tmp_path / 'model')!r}); "
         "openvino_export.export(path, openvino_export.WEIGHTS, random_pictures(2)); "

@@ -32,7 +32,7 @@ from models.subword_tokenizer import SubwordTokenizer
 from models.vit_gpt2 import VitGpt2
 from models.vit_gpt2_captioner import VitGpt2Captioner
 from models.vit_gpt2_import import convert, decode_defaults
-from tests.checkpoints import random_pictures, write_gpt2_tokenizer, write_vit_gpt2
+from tests.checkpoints import OTHER_ENCODERS, random_pictures, write_gpt2_tokenizer, write_vit_gpt2
 
 
 @pytest.fixture(scope="module")
@@ -235,28 +235,7 @@ def test_true_size_has_a_grid_of_14_by_14() -> None:
     ).grid == (14, 14)
 
 
-@pytest.mark.parametrize(
-    "encoder",
-    [
-        DeiTConfig(
-            hidden_size=24,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=24,
-            image_size=32,
-            patch_size=16,
-        ),
-        SwinConfig(
-            image_size=32,
-            patch_size=4,
-            embed_dim=8,
-            depths=[1, 1],
-            num_heads=[1, 2],
-            window_size=4,
-        ),
-    ],
-    ids=["deit", "swin"],
-)
+@pytest.mark.parametrize("encoder", OTHER_ENCODERS, ids=("deit", "swin"))
 def test_other_encoders(encoder: DeiTConfig | SwinConfig) -> None:
     torch.manual_seed(0)
     decoder = GPT2Config(
