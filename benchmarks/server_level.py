@@ -129,8 +129,8 @@ class Plan:
 
     Attributes:
         clients: of each closed loop.
-        rates: requests a second of each open loop; none of 12-megapixel files.
-        large: clients of a closed loop of 12-megapixel files; 0 for none.
+        rates: requests a second of each open loop.
+        large: clients of each closed loop of 12-megapixel files.
         threads: for the model.
         seconds: of each loop.
         rounds: of the first kind; the others run once, in fewer servers.
@@ -139,7 +139,7 @@ class Plan:
 
     clients: list[int]
     rates: list[float]
-    large: int
+    large: list[int]
     threads: int
     seconds: float
     rounds: int
@@ -182,7 +182,7 @@ def against_peers(
                     name: loaded(server, pictures["12MP"], f"--concurrency={clients}", plan.seconds)
                     for name, server in few.items()
                 }
-                for clients in filter(None, [plan.large])
+                for clients in plan.large
             },
         }
     alone = {
@@ -262,7 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
         plan = Plan(
             options.clients,
             options.rates if "open" in options.parts else [],
-            16 if "large" in options.parts else 0,
+            [16] if "large" in options.parts else [],
             options.threads,
             options.seconds,
             options.rounds,
