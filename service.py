@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import wrap_future
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import bentoml
 from bentoml.validators import ContentType
@@ -26,6 +28,7 @@ from serving.engine_messages import EngineAnswer, EngineRequest
 from serving.forms import CaptionForm
 from serving.framework import (
     RUNNER_CONNECTION,
+    EngineService,
     ProblemService,
     prepare_deployment,
     settings_or_exit,
@@ -60,12 +63,16 @@ configure_logs(settings.log_format)
 require_disk_space()
 app = create_app(settings)
 
+Q = TypeVar("Q")
+A = TypeVar("A")
+
 # Otherwise BentoML makes the schema of the answers anew for each of them, to find this out: 4 ms.
 _JSON = ContentType("application/json")
 
 
 @bentoml.service(
     name="captionbox-engine",
+    service_class=EngineService,
     workers=settings.engine_workers,
     traffic={"timeout": settings.timeout_s},
     runner_connection=RUNNER_CONNECTION,
@@ -99,22 +106,27 @@ class Engine:
         # The gateway keeps the line and judges who has waited too long.
         max_latency_ms=int(settings.timeout_s * 1000),
     )
-    def caption(self, requests: list[EngineRequest]) -> Annotated[list[EngineAnswer], _JSON]:
+    async def caption(self, requests: list[EngineRequest]) -> Annotated[list[EngineAnswer], _JSON]:
         """Caption requests of any mixture of models and options, in order."""
-        with self._in_time():
-            return self._computing.submit(self._captioner.caption, requests).result()
+        return await self._compute(self._captioner.caption, requests)
 
     @bentoml.api(
         batchable=True,
         max_batch_size=max(settings.max_batch_size, MAX_TEXTS),
         max_latency_ms=int(settings.timeout_s * 1000),
     )
-    def match(self, requests: list[MatchRequest]) -> Annotated[list[MatchAnswer], _JSON]:
+    async def match(self, requests: list[MatchRequest]) -> Annotated[list[MatchAnswer], _JSON]:
         """Score pairs of a picture and a text, in order; a batch counts pairs."""
         if self._matcher is None:
             raise RuntimeError("no matcher is served")
+        return await self._compute(self._matcher.match, requests)
+
+    async def _compute(self, infer: Callable[[list[Q]], list[A]], requests: list[Q]) -> list[A]:
+        return await wrap_future(self._computing.submit(self._watched, infer, requests))
+
+    def _watched(self, infer: Callable[[list[Q]], list[A]], requests: list[Q]) -> list[A]:
         with self._in_time():
-            return self._computing.submit(self._matcher.match, requests).result()
+            return infer(requests)
 
 
 @bentoml.service(

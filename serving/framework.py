@@ -21,6 +21,7 @@ from serving.problem_middleware import ProblemMiddleware
 from serving.served_models import ServedModels, WrongKindError
 from serving.settings import PREFIX, Settings, SettingsError, load_settings
 from serving.time_limit import TimeLimitMiddleware
+from serving.tracing import trace_lightly
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,17 @@ _VENDOR_ROUTES = {"index", "openapi-spec", "static_content", "assets"}
 """BentoML's own pages: the index loads a third party's tracker, and the document is not ours."""
 
 
-class ProblemService(Service[T]):
+class EngineService(Service[T]):
+    """A BentoML service that makes no spans that nobody asked for."""
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        """Return the ASGI application."""
+        app = super().to_asgi(is_main)
+        trace_lightly(app)
+        return app
+
+
+class ProblemService(EngineService[T]):
     """A BentoML service whose every error answer is problem+json, and whose pages are our own.
 
     BentoML puts a service's own middlewares inside its timeout and concurrency limits, so 504 and
@@ -98,17 +109,32 @@ def prepare_deployment(settings: Settings) -> None:
 
 
 def share_out_calls(engine: Any) -> None:
-    """Have each call to the engine make a connection of its own; first of all.
+    """Have each call that is not alone make a connection of its own; before the first one.
 
     The engine's processes listen on one socket, and one of them takes all the connections that
-    come in together. Connections that are kept would leave the others idle for good.
+    come in together. Connections that are kept would leave the others idle for good. A call that
+    is alone does not mind who answers it, and a new connection would cost it a millisecond.
 
     Args:
         engine: what `bentoml.depends` gives.
     """
-    headers = getattr(getattr(engine, "to_async", None), "default_headers", None)
-    if headers is not None:  # else the engine itself, in this very process: a test
-        headers["Connection"] = "close"
+    client = getattr(engine, "to_async", None)
+    plain = getattr(client, "_call", None)
+    if plain is None:  # the engine itself, in this very process: a test
+        return
+    out = 0
+
+    async def call(endpoint: Any, args: Any, kwargs: Any, **options: Any) -> Any:
+        nonlocal out
+        if out:
+            options["headers"] = {"Connection": "close", **(options.get("headers") or {})}
+        out += 1
+        try:
+            return await plain(endpoint, args, kwargs, **options)
+        finally:
+            out -= 1
+
+    cast(Any, client)._call = call
 
 
 def warn_if_open_to_others(settings: Settings) -> None:

@@ -12,14 +12,24 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
+from serving.tracing import trace_lightly
 from tests.asking import check
 from tests.drawings import draw, encode
 from tests.server import ROOT, Server
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra `tracing`")
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import get_current_span
 
 GATEWAY, ENGINE = "captionbox", "captionbox-engine"
 
@@ -127,6 +137,8 @@ def test_the_gateways_span_is_the_parent_of_the_engines(
     assert (found["captionbox.model"], found["captionbox.images"]) == ("compact", 1)
     (engine,) = receiver.wait(ENGINE, below(gateway))
     assert engine.name == "POST /caption"
+    # One each, and none for the parts of their answers.
+    assert sum(span.trace_id == gateway.trace_id for _, span in receiver.spans) == 2
     start, end = engine.start_time_unix_nano, engine.end_time_unix_nano
     assert gateway.start_time_unix_nano <= start < end <= gateway.end_time_unix_nano
 
@@ -161,3 +173,21 @@ def test_probes_make_no_spans(traced: httpx.Client, receiver: Receiver) -> None:
     receiver.wait(GATEWAY, named("after"))
     paths = {span.name.split()[-1] for _, span in receiver.spans}
     assert not paths & {"/livez", "/readyz", "/healthz", "/metrics"}
+
+
+def test_what_is_not_traced_is_not_recorded() -> None:
+    recorded = []
+
+    async def home(_: Request) -> Response:
+        recorded.append(get_current_span().is_recording())
+        return Response()
+
+    options = {"tracer_provider": TracerProvider(), "exclude_spans": None}
+    middleware = [Middleware(OpenTelemetryMiddleware, **options)]
+    app = Starlette(routes=[Route("/", home)], middleware=middleware)
+    trace_lightly(app)
+    client = TestClient(app)
+    for flags in ("00", "01"):
+        client.get("/", headers={"traceparent": f"00-{16 * '0a'}-{8 * '0a'}-{flags}"})
+    client.get("/")
+    assert recorded == [False, True, False]
