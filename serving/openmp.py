@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-_SPINS = 2000
+_SPINS = 5000
 """Turns that a thread waits awake for the next product, then asleep. Without this, 300,000: on a
 machine with other work to do, threads keep each other from the cores, and a batch takes many times
-as long. With a quarter of it, threads fall asleep between two products of one network. See
+as long. With much less, threads fall asleep between two products of one network. See
 `docs/performance.md`."""
 
 

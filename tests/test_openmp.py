@@ -19,7 +19,7 @@ print(torch.get_num_threads(), os.environ["GOMP_SPINCOUNT"])
 """
 
 
-@pytest.mark.parametrize(("given", "expected"), [("", "2000"), ("77", "77")])
+@pytest.mark.parametrize(("given", "expected"), [("", "5000"), ("77", "77")])
 def test_threads_and_their_patience(
     given: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
