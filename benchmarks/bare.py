@@ -13,10 +13,12 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import numpy as np
 import torch
 
+from models.backend import Backend
 from models.catalogue import load_captioner
 from models.interface import CaptionOptions
 from serving.images import decode
@@ -27,13 +29,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bare")
     parser.add_argument("directory", type=Path)
     parser.add_argument("precision")
+    parser.add_argument("--backend", choices=get_args(Backend), default="torch")
     parser.add_argument("--images", type=Path, required=True, help="folder of JPEG files")
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=10)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    captioner = load_captioner(options.directory, options.precision)
+    captioner = load_captioner(options.directory, options.precision, options.backend)
     files = sorted(options.images.glob("*.jpg"))
     pictures = [decode(path.read_bytes(), captioner.preprocess, 10**9)[0] for path in files]
     turns = [

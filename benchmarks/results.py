@@ -57,8 +57,12 @@ The same ViT-GPT2 (4 beams, 16 tokens, as its model card says) over HTTP, {pictu
 shared pages counted once a process.
 
 {table}
-{others}
-{alone}
+{others}{saturation}{alone}
+"""
+
+_SATURATION = """
+{name}, in turn: {server:.2f} captions a second with {clients} clients, {alone:.2f} the model alone
+in batches of 16; the server gives {share:.0%} of the model.
 """
 
 _OPEN = """
@@ -82,7 +86,8 @@ others.
 {table}
 
 One client, one picture after the other, medians: {decode_ms:.1f} ms to decode the picture,
-{inference_ms:.1f} ms to compute; everything else, the client too, {rest_ms:.1f} ms.
+{inference_ms:.1f} ms to compute; everything else, from the first byte sent to the last received,
+{rest_ms:.1f} ms.
 {alone}"""
 
 _GROWTH = """## Growth
@@ -130,6 +135,10 @@ def server_level(found: dict[str, Any], _: Path) -> str:
         baseline=_SERVER_BASELINE,
         table=_servers(found["clients"], "clients", "rate"),
         others=others,
+        saturation="".join(
+            _SATURATION.format(name=name, clients=max(map(int, found["clients"])), **share)
+            for name, share in found.get("saturation", {}).items()
+        ),
         alone=_alone(found),
     )
 

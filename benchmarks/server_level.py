@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,14 +23,17 @@ import psutil
 from benchmarks.overhead import overhead
 from benchmarks.overload import Memory
 from benchmarks.pictures import write_pictures
+from benchmarks.saturation import Alone, saturation
 from benchmarks.servers import FASTAPI, OPENVINO, OURS, PATIENT, chosen, servers
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from serving.cores import available_cores
-from serving.openmp import variables
 from tests.server import Server, install
 
 logger = logging.getLogger(__name__)
+
+BATCH = 16
+"""Most pictures at once in the engine, by default."""
 
 
 @dataclass(frozen=True)
@@ -92,27 +96,6 @@ def middle(runs: list[Run]) -> Run:
     return Run(**{name: median(row[name] for row in rows) for name in rows[0]})
 
 
-def bare(
-    workspace: Workspace, model: Path, precision: str, images: Path, batch: int, threads: int
-) -> dict[str, float]:
-    """Return what the model reaches without a server."""
-    command = [sys.executable, "-m", "benchmarks.bare", str(model), precision]
-    options = ["--images", str(images), "--batch", str(batch), "--threads", str(threads)]
-    log = workspace.logs / "bare.log"
-    with log.open("w", encoding="utf-8") as stderr:
-        done = subprocess.run(
-            [*command, *options],
-            cwd=ROOT,
-            env={**os.environ, **variables(threads)},
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
 def precision_of(server: Server, model: str) -> str:
     """Return what a server of ours computes in."""
     answer = httpx.get(f"{server.url}/v1/models/{model}", timeout=30).raise_for_status().json()
@@ -148,11 +131,12 @@ class Plan:
 
 def against_peers(
     workspace: Workspace, pictures: dict[str, Path], plan: Plan
-) -> tuple[dict[str, Found], dict[str, dict[str, float]]]:
+) -> tuple[dict[str, Found], dict[str, dict[str, float]], dict[str, dict[str, float]]]:
     """Measure all servers, one after the other, round after round; and our model alone.
 
     Returns:
-        closed loops (`clients`), open ones (`rates`) and those of large files (`large`); the model.
+        closed loops (`clients`), open ones (`rates`) and those of large files (`large`); the model
+        alone by batch; what it reaches alone and in the server with most clients, by server.
     """
     runs: dict[str, dict[str, list[Run]]] = {}
     small = pictures["640x480"]
@@ -185,11 +169,20 @@ def against_peers(
                 for clients in plan.large
             },
         }
-    alone = {
-        str(batch): bare(workspace, workspace.model(), precision, small, batch, plan.threads)
-        for batch in (1, 16)
-    }
-    return found, alone
+        models = {OURS: Alone(workspace.model(), precision, plan.threads)}
+        if OPENVINO in started and (graphs := workspace.graphs()) is not None:
+            models[OPENVINO] = Alone(graphs, "int8", plan.threads, "openvino")
+        busy = f"--concurrency={max(plan.clients)}"
+        shares = {}
+        for name, model in models.items():
+            shares[name] = saturation(
+                partial(model.measure, workspace, small, BATCH),
+                partial(loaded, started[name], small, busy, plan.seconds),
+                plan.rounds,
+            )
+            logger.info("%s, busy: %s", name, shares[name])
+    alone = {str(batch): models[OURS].measure(workspace, small, batch) for batch in (1, BATCH)}
+    return found, alone, shares
 
 
 def compact(
@@ -213,9 +206,8 @@ def compact(
         os.sched_setaffinity(0, set(sorted(allowed)[:cores]))
         server.start()
         precision = precision_of(server, "compact")
-        alone = {
-            str(batch): bare(workspace, model, precision, images, batch, cores) for batch in (1, 16)
-        }
+        itself = Alone(model, precision, cores)
+        alone = {str(batch): itself.measure(workspace, images, batch) for batch in (1, BATCH)}
         os.sched_setaffinity(0, set(sorted(allowed)[cores:]) or allowed)
         single = overhead(server.url, images)
         for concurrency in clients:
@@ -268,9 +260,14 @@ def main(arguments: list[str] | None = None) -> int:
             options.rounds,
             chosen(options.only),
         )
-        loads, alone = against_peers(workspace, pictures, plan)
+        loads, alone, shares = against_peers(workspace, pictures, plan)
         numbers: dict[str, Any] = {kind: as_json(found) for kind, found in loads.items()}
-        numbers |= {"bare": alone, "threads": options.threads, "pictures": "640x480"}
+        numbers |= {
+            "bare": alone,
+            "saturation": shares,
+            "threads": options.threads,
+            "pictures": "640x480",
+        }
         _write(workspace.folder / "server_level.json", numbers)
     if "compact" in options.parts:
         small = pictures["640x480"]

@@ -65,5 +65,9 @@ def test_server_level_and_its_report(tmp_path: Path) -> None:
         for name, run in found[kind][load].items():
             assert run["failures"] == 0, (kind, name)
             assert run["per_second"] > 0, (kind, name)
+    assert found["saturation"]
+    for name, shares in found["saturation"].items():
+        assert 0 < shares["share"] == shares["server"] / shares["alone"], name
     results.write(tmp_path, tmp_path)
-    assert "FastAPI + transformers" in (tmp_path / "RESULTS.md").read_text()
+    report = (tmp_path / "RESULTS.md").read_text()
+    assert "FastAPI + transformers" in report and "% of the model" in report
