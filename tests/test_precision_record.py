@@ -20,7 +20,7 @@ from models import precision_choice
 precision_choice.has_bf16 = lambda: True
 # Each worker would find another format to be the fastest.
 wanted = sys.argv[2]
-precision_choice._seconds = lambda captioner, _: 1 if captioner.network.precision == wanted else 2
+precision_choice._seconds = lambda captioner, *_: 1 if captioner.network.precision == wanted else 2
 from serving import precision_record
 captioner = precision_record.load("compact", Path(sys.argv[1]), "auto")
 print(captioner.network.precision)

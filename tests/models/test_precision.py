@@ -258,6 +258,21 @@ def test_auto_takes_the_fastest_that_the_card_allows(
     assert choice.ms_per_caption == tried
 
 
+def test_a_machine_that_becomes_slower_does_not_decide(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, {"fp32": 2, "bf16": 1})
+    monkeypatch.setattr(precision_choice, "has_int8", lambda: False)
+    begun = clock.now
+
+    def slower() -> float:
+        # Every call later in time takes longer: the last ones three times as long.
+        return (clock.now - begun) ** 1.5
+
+    choice = precision_choice.load_fastest(directory, "auto", clock=slower)[1]
+    assert choice.precision == "bf16"
+
+
 def test_a_processor_without_bfloat16_is_left_float32(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
