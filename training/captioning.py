@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -16,21 +16,12 @@ from training.pictures import MAX_UNREADABLE, PictureReader, check_share
 logger = logging.getLogger(__name__)
 
 
+def texts(captions: Mapping[int, Caption]) -> dict[int, str]:
+    """Return captions' texts, by image id: what `training.score` judges."""
+    return {image_id: caption.text for image_id, caption in captions.items()}
+
+
 def caption_images(
-    captioner: Captioner,
-    images: Sequence[CaptionedImage],
-    options: CaptionOptions,
-    batch_size: int = 32,
-    progress: bool = True,
-    reader: PictureReader | None = None,
-    max_unreadable: float = MAX_UNREADABLE,
-) -> dict[int, str]:
-    """Return the text of `best_captions`, by image id; arguments and errors as there."""
-    found = best_captions(captioner, images, options, batch_size, progress, reader, max_unreadable)
-    return {image_id: caption.text for image_id, caption in found.items()}
-
-
-def best_captions(
     captioner: Captioner,
     images: Sequence[CaptionedImage],
     options: CaptionOptions,

@@ -22,7 +22,7 @@ from models.catalogue import load_captioner
 from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
-from training.captioning import best_captions
+from training.captioning import caption_images, texts
 from training.coco import DataError, load_split
 from training.metrics import score
 from training.model_directory import model_directory
@@ -52,10 +52,9 @@ def judge(model: str, data: Path, split: str) -> list[Judged]:
     """
     captioner = load_captioner(model_directory(model))
     images = without_unreadable(load_split(data, split)).images
-    captions = best_captions(captioner, images, CaptionOptions())
-    texts = {image_id: caption.text for image_id, caption in captions.items()}
-    references = {image.image_id: image.references for image in images if image.image_id in texts}
-    cider = score(texts, references).per_image_cider
+    captions = caption_images(captioner, images, CaptionOptions())
+    references = {i.image_id: i.references for i in images if i.image_id in captions}
+    cider = score(texts(captions), references).per_image_cider
     return [Judged(caption.confidence, cider[name]) for name, caption in captions.items()]
 
 

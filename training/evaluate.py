@@ -31,7 +31,7 @@ from models.interface import CaptionOptions
 from models.metadata import BrokenModelError
 from models.precision import Precision
 from models.store import ModelNotFoundError
-from training.captioning import caption_images
+from training.captioning import caption_images, texts
 from training.coco import CaptionedImage, DataError, load_split
 from training.image_cache import ImageCache
 from training.learning_curve import log_of
@@ -110,13 +110,15 @@ def evaluate(
     part = without_unreadable(load_split(data, split), max_unreadable)
     spec = captioner.preprocess
     reader = PictureReader(spec, [ImageCache(image_cache, part, spec)] if image_cache else [])
-    captions = caption_images(
-        captioner,
-        part.images,
-        CaptionOptions(num_beams=beams),
-        batch_size,
-        reader=reader,
-        max_unreadable=max_unreadable,
+    captions = texts(
+        caption_images(
+            captioner,
+            part.images,
+            CaptionOptions(num_beams=beams),
+            batch_size,
+            reader=reader,
+            max_unreadable=max_unreadable,
+        )
     )
     images = tuple(image for image in part.images if image.image_id in captions)
     references = {image.image_id: image.references for image in images}

@@ -20,7 +20,7 @@ from models.catalogue import captioner_class
 from models.interface import Captioner, CaptionOptions
 from models.metadata import BrokenModelError, ModelMetadata
 from training import run_directory
-from training.captioning import caption_images
+from training.captioning import caption_images, texts
 from training.dataset import CaptionDataset, Collate
 from training.endings import share_of_bad_endings
 from training.hardware import use_bf16
@@ -93,12 +93,14 @@ class Session:
         images = self.splits.validation.images
         kind: Any = captioner_class(self.metadata.method)
         captioner: Captioner = kind(self.network, self.tokenizer, self.metadata)
-        captions = caption_images(
-            captioner,
-            images,
-            CaptionOptions(num_beams=VALIDATION_BEAMS),
-            reader=self.reader,
-            max_unreadable=self.recipe.max_unreadable,
+        captions = texts(
+            caption_images(
+                captioner,
+                images,
+                CaptionOptions(num_beams=VALIDATION_BEAMS),
+                reader=self.reader,
+                max_unreadable=self.recipe.max_unreadable,
+            )
         )
         references = {i.image_id: i.references for i in images if i.image_id in captions}
         scores = score(captions, references)
