@@ -80,6 +80,7 @@ bench: $(VENV)/.dev $(BENCH_PEERS)/.done ## speed beside what one would use inst
 	$(BIN)/python -m benchmarks.model_level
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.server_level
+	$(BIN)/python -m benchmarks.server_growth
 	$(BIN)/python -m benchmarks.results
 
 bench-quick: $(VENV)/.dev $(BENCH_PEERS)/.done ## the core of it in six minutes

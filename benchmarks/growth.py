@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.model_level import OUR_PROGRAM, running
 from benchmarks.rounds import Clock, Measured, measure
-from benchmarks.stack import Task
+from benchmarks.stack import TASK_SECONDS, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from serving.cores import available_cores
 
@@ -52,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     workspace = Workspace(options.folder, options.tiny, None)
     command = [sys.executable, "-m", OUR_PROGRAM, str(workspace.model()), options.precision]
     command += ["--tokens", str(options.tokens)]
-    tasks = [Task(batch, 1, workspace.side) for batch in options.batches]
-    tasks += [Task(BEAM_BATCH, beams, workspace.side) for beams in options.beams if beams > 1]
+    side, turn = workspace.side, 0.0 if options.tiny else TASK_SECONDS
+    tasks = [Task(batch, 1, side, turn) for batch in options.batches]
+    tasks += [Task(BEAM_BATCH, beams, side, turn) for beams in options.beams if beams > 1]
     stacks = {f"{count} thread" + "s" * (count > 1): (command, count) for count in options.threads}
     with running(stacks, workspace.logs) as processes:
         results = measure(processes, tasks, 0, options.rounds)

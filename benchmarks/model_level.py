@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.results import markdown
 from benchmarks.rounds import Clock, Measured, measure
-from benchmarks.stack import Stack, Task
+from benchmarks.stack import TASK_SECONDS, Stack, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from models.precision import has_bf16, has_int8
 from serving.cores import available_cores
@@ -169,12 +169,13 @@ def main(arguments: list[str] | None = None) -> int:
     batches = options.batches or ([1, 8] if options.quick else [1, 4, 8, 16])
     seconds = options.seconds
     if seconds is None:
-        seconds = 200 if options.quick else 900
+        seconds = 200 if options.quick else 1100
     stacks = commands(workspace, options.tokens)
     if options.only:
         wanted = re.compile(f"{options.only}|{BASELINE}|{OURS}fp32")
         stacks = {name: command for name, command in stacks.items() if wanted.search(name)}
-    tasks = [Task(batch, beams, workspace.side) for beams in options.beams for batch in batches]
+    side, turn = workspace.side, 0.0 if options.tiny else TASK_SECONDS
+    tasks = [Task(batch, beams, side, turn) for beams in options.beams for batch in batches]
     started = {name: (command, options.threads) for name, command in stacks.items()}
     with running(started, workspace.logs) as processes:
         results = measure(processes, tasks, seconds, options.rounds)

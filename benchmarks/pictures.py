@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-SIZES = {"640x480": (640, 480), "12MP": (4000, 3000)}
+SIZES = {"640x480": (640, 480), "1600x1200": (1600, 1200), "12MP": (4000, 3000)}
 """Name to width and height."""
 
 

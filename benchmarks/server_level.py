@@ -32,6 +32,8 @@ from tests.server import Server, install
 
 logger = logging.getLogger(__name__)
 
+PARTS = ("peers", "open", "large", "compact")
+
 BATCH = 16
 """Most pictures at once in the engine, by default."""
 
@@ -241,11 +243,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--cores", type=int, default=2, help="that `compact` is served on")
-    parser.add_argument("--parts", nargs="+", default=["peers", "open", "large", "compact"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--only", default="", help="further servers, by a regular expression")
     parser.add_argument("--tiny", action="store_true", help="a network that takes milliseconds")
     parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER)
     options = parser.parse_args(arguments)
+    if {"open", "large"} & set(options.parts) and "peers" not in options.parts:
+        parser.error("the parts open and large are measured with peers, on the same servers")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     workspace = Workspace(options.folder, options.tiny, None)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, model_level, results, server_level
+from benchmarks import growth, model_level, results, server_growth, server_level
+from benchmarks.pictures import SIZES
 from benchmarks.stack import Stack, StackError
 
 SHORT = ("--tokens", "4", "--batches", "1", "2", "--seconds", "0")
@@ -71,3 +72,18 @@ def test_server_level_and_its_report(tmp_path: Path) -> None:
     results.write(tmp_path, tmp_path)
     report = (tmp_path / "RESULTS.md").read_text()
     assert "FastAPI + transformers" in report and "% of the model" in report
+
+
+@pytest.mark.slow
+def test_growth_of_a_server_and_its_report(tmp_path: Path) -> None:
+    options = ["--clients", "2", "--rounds", "1", "--seconds", "2", "--cores", "1"]
+    assert server_growth.main([*options, "--folder", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "server_growth.json").read_text())
+    assert set(found["processes"]["2"]) == {"1 x 1", "2 x 1"}
+    assert set(found["sizes"]) == set(SIZES)
+    for loads in (found["processes"], *found["sizes"].values()):
+        for title, run in loads["2"].items():
+            assert run["failures"] == 0 and run["per_second"] > 0, title
+    results.write(tmp_path, tmp_path)
+    report = (tmp_path / "RESULTS.md").read_text()
+    assert "| 2 | 2 x 1 |" in report and "| 12MP | 2 |" in report
