@@ -185,6 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
             "tokens": options.tokens,
             "threads": options.threads,
             "clock": options.clock,
+            "turn_seconds": turn,
             "rounds": len(next(iter(results.values()))[BASELINE].runs),
         },
         "names": names,

@@ -30,8 +30,7 @@ many threads.
 _MODEL = """## The model by itself
 
 ViT-GPT2 at its true size (239 million weights), random weights, {tokens} tokens forced, from pixels
-to tokens, {threads} thread(s), times by the {clock} clock, {rounds} round(s). In its turn a stack
-does a task for a second and a half at least, and its first time counts only if it is the only one.
+to tokens, {threads} thread(s), times by the {clock} clock, {rounds} round(s). {turn}
 How many times as fast as plain transformers `generate()` in float32 (for which: time a caption):
 
 {table}
@@ -49,6 +48,10 @@ too. Against optimum: our best against the best of its four.
 ![as a plot](model_level.svg)
 """
 
+_ONCE = "In its turn a stack does a task once."
+
+_WARM = """In its turn a stack does
+a task for {:g} s at least, and its first time counts only if it is the only one."""
 
 _SERVER = """## Servers
 
@@ -132,7 +135,9 @@ def model_level(found: dict[str, Any], folder: Path) -> str:
     title = "times as fast as transformers fp32"
     plot = bars(title, found["names"], found["ratios"])
     (folder / "model_level.svg").write_text(plot, encoding="utf-8")
-    return _MODEL.format(**found["run"], table=markdown(found["rows"]), summary=summary)
+    run = found["run"]
+    turn = _ONCE if not run["turn_seconds"] else _WARM.format(run["turn_seconds"])
+    return _MODEL.format(**run, turn=turn, table=markdown(found["rows"]), summary=summary)
 
 
 def server_level(found: dict[str, Any], _: Path) -> str:
