@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only:
         wanted = re.compile(f"{options.only}|{BASELINE}|{OURS}fp32")
         stacks = {name: command for name, command in stacks.items() if wanted.search(name)}
-    side, turn = workspace.side, 0.0 if options.tiny else TASK_SECONDS
+    side, turn = workspace.side, 0.0 if options.tiny or options.quick else TASK_SECONDS
     tasks = [Task(batch, beams, side, turn) for beams in options.beams for batch in batches]
     started = {name: (command, options.threads) for name, command in stacks.items()}
     with running(started, workspace.logs) as processes:
