@@ -13,15 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.pictures import write_pictures
-from benchmarks.server_level import Found, Run, as_json, loaded, middle
+from benchmarks.server_level import as_json, closed_loops
 from benchmarks.servers import PATIENT
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from models.precision import has_bf16
 from serving.cores import available_cores
 from tests.server import Server, install
-
-logger = logging.getLogger(__name__)
 
 SMALL = "640x480"
 
@@ -32,23 +30,6 @@ def setups(cores: int) -> dict[str, dict[str, str]]:
     return {
         f"{processes} x {threads}": {"engine_workers": str(processes), "threads": str(threads)}
         for processes, threads in dict.fromkeys(shapes)
-    }
-
-
-def measure(
-    servers: dict[str, Server], images: Path, clients: list[int], rounds: int, seconds: float
-) -> Found:
-    """Load servers in turn, round after round; return medians by clients and server."""
-    runs: dict[str, dict[str, list[Run]]] = {}
-    for turn in range(rounds):
-        for count in clients:
-            for title, server in servers.items():
-                run = loaded(server, images, f"--concurrency={count}", seconds)
-                runs.setdefault(str(count), {}).setdefault(title, []).append(run)
-                logger.info("round %d, %d clients, %s: %s", turn, count, title, run)
-    return {
-        count: {title: middle(several) for title, several in by_title.items()}
-        for count, by_title in runs.items()
     }
 
 
@@ -78,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
             servers[title] = Server(home, log, settings={**common, **shape})
             stack.callback(servers[title].stop)
             servers[title].start()
-        by_processes = measure(servers, pictures[SMALL], options.clients, **how)
+        by_processes = closed_loops(servers, pictures[SMALL], options.clients, **how)
         last = list(servers)[-1]
         by_size = {
-            size: measure({last: servers[last]}, folder, options.clients, **how)
+            size: closed_loops({last: servers[last]}, folder, options.clients, **how)
             for size, folder in pictures.items()
         }
     found = {

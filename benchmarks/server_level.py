@@ -108,6 +108,23 @@ Found = dict[str, dict[str, Run]]
 """By load and server."""
 
 
+def closed_loops(
+    servers: dict[str, Server], images: Path, clients: list[int], rounds: int, seconds: float
+) -> Found:
+    """Load servers in turn, round after round; return medians by clients and server."""
+    runs: dict[str, dict[str, list[Run]]] = {}
+    for turn in range(rounds):
+        for count in clients:
+            for title, server in servers.items():
+                run = loaded(server, images, f"--concurrency={count}", seconds)
+                runs.setdefault(str(count), {}).setdefault(title, []).append(run)
+                logger.info("round %d, %d clients, %s: %s", turn, count, title, run)
+    return {
+        count: {title: middle(several) for title, several in by_title.items()}
+        for count, by_title in runs.items()
+    }
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is measured beside peers.
@@ -140,22 +157,13 @@ def against_peers(
         closed loops (`clients`), open ones (`rates`) and those of large files (`large`); the model
         alone by batch; what it reaches alone and in the server with most clients, by server.
     """
-    runs: dict[str, dict[str, list[Run]]] = {}
     small = pictures["640x480"]
     with servers(workspace, plan.threads, plan.names) as started:
         precision = precision_of(started[OURS], "vit-gpt2")
-        for turn in range(plan.rounds):
-            for clients in plan.clients:
-                for name, server in started.items():
-                    run = loaded(server, small, f"--concurrency={clients}", plan.seconds)
-                    runs.setdefault(str(clients), {}).setdefault(name, []).append(run)
-                    logger.info("round %d, %d clients, %s: %s", turn, clients, name, run)
+        loops = closed_loops(started, small, plan.clients, plan.rounds, plan.seconds)
         few = {name: started[name] for name in (OURS, OPENVINO, FASTAPI) if name in started}
         found: dict[str, Found] = {
-            "clients": {
-                clients: {name: middle(several) for name, several in by_name.items()}
-                for clients, by_name in runs.items()
-            },
+            "clients": loops,
             "rates": {
                 f"{rate:g}": {
                     name: loaded(server, small, f"--rate={rate}", plan.seconds)
