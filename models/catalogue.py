@@ -17,6 +17,7 @@ from models.interface import Captioner, OptionName
 from models.matching import Matcher
 from models.metadata import BrokenModelError, ModelMetadata, read
 from models.precision import Precision
+from models.processor import require
 
 _DECODING: frozenset[OptionName] = frozenset(
     {
@@ -168,7 +169,8 @@ def load_captioner(
     Raises:
         BackendError: the model does not run on `backend`.
         BrokenModelError: the directory holds no captioner of ours, or it is damaged.
-        ValueError: the method cannot compute in `precision`.
+        ValueError: the method cannot compute in `precision`; as
+            `models.processor.PrecisionError`, this processor cannot.
     """
     kind = captioner_class(read(directory).method, backend)
     if precision not in kind.precisions:
@@ -176,6 +178,7 @@ def load_captioner(
             f"the method {kind.method!r} computes in {' or '.join(kind.precisions)}, "
             f"not in {precision}"
         )
+    require(precision, backend)
     return kind.load(directory, precision)
 
 

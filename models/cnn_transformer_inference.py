@@ -23,7 +23,8 @@ from models.attention import KeyValue, kept, look
 from models.backbones import build_backbone
 from models.backbones.packed import pack_trunk
 from models.packing import Activation, Linear, pack_linear
-from models.precision import Precision, is_narrow
+from models.precision import Precision
+from models.processor import is_narrow
 from models.special_tokens import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED
 
 CONFIG_NAME = "config.json"

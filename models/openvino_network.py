@@ -19,7 +19,8 @@ from models.backend import import_openvino
 from models.metadata import BrokenModelError
 from models.openvino_core import shared_core
 from models.openvino_files import GraphsInfo, graph_path
-from models.precision import Precision, is_narrow
+from models.precision import Precision
+from models.processor import is_narrow
 
 _OPENVINO_NAMES = {
     torch.uint8: "u8",

@@ -21,13 +21,8 @@ from models.catalogue import captioner_class, find_method, load_captioner
 from models.interface import Captioner, CaptionOptions
 from models.metadata import ModelMetadata, read
 from models.openvino_files import GraphsInfo, has_graphs
-from models.precision import (
-    Precision,
-    PrecisionSetting,
-    has_bf16,
-    has_int8,
-    keeps_its_scores,
-)
+from models.precision import Precision, PrecisionSetting, keeps_its_scores
+from models.processor import formats, has_bf16, has_int8
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +91,8 @@ def _graph_candidates(
         each for each in there if each == "fp32" or (each == "bf16" and has_bf16())
     ]
     if nothing_else and not found:
-        found = list(there) or ["fp32"]  # where there are no graphs, loading says so
+        # Where there are no graphs, loading says so.
+        found = [each for each in there if each in formats("openvino")] or ["fp32"]
     return found
 
 
@@ -133,7 +129,8 @@ def load_fastest(
     Raises:
         models.backend.BackendError: the model does not run on the backend asked for.
         models.metadata.BrokenModelError: the model is damaged.
-        ValueError: the model's method cannot compute in the precision asked for.
+        models.processor.PrecisionError: this processor cannot compute in the precision asked for.
+        ValueError: the model's method cannot.
     """
     allowed = _ways(directory, asked, backend)
     taken = allowed[0]

@@ -12,7 +12,8 @@ from models.metadata import BrokenModelError, ModelMetadata
 from models.network_captioner import NetworkCaptioner
 from models.packed_layers import pack_gpt2, pack_vit
 from models.packing import pack_network
-from models.precision import Precision, is_narrow
+from models.precision import Precision
+from models.processor import is_narrow
 from models.subword_tokenizer import SubwordTokenizer
 from models.vit_gpt2 import VitGpt2
 

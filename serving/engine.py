@@ -17,10 +17,12 @@ from models.backend import BackendSetting
 from models.interface import Captioner, CaptionOptions, UnsupportedOptionError
 from models.metadata import BrokenModelError
 from models.precision import PrecisionSetting
+from models.processor import PrecisionError
 from serving import metrics, precision_record
 from serving.engine_messages import EngineAnswer, EngineRequest, unpack
 from serving.openmp import use_threads
 from serving.served_models import ServedModels
+from serving.settings import PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,8 @@ class BatchCaptioner:
             started = time.monotonic()
             try:
                 captioner = precision_record.load(model.name, model.path, precision, backend)
+            except PrecisionError as error:
+                raise BrokenModelError(f"{PREFIX}PRECISION={precision}: {error}") from error
             except ValueError as error:
                 raise BrokenModelError(f"the model {model.tag}: {error}") from error
             spec = captioner.preprocess

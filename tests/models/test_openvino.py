@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from transformers import DeiTConfig, GPT2Config, SwinConfig, VisionEncoderDecoderConfig
 
-from models import openvino_export, precision_choice
+from models import openvino_export, precision_choice, vit_gpt2_openvino
 from models.backend import BackendError, has_openvino
 from models.calibration import draw_pictures, read_pictures
 from models.catalogue import load_captioner
@@ -28,6 +28,7 @@ from models.preprocessing import PreprocessSpec
 from models.store import content_version
 from models.vit_gpt2 import VitGpt2
 from tests.checkpoints import OTHER_ENCODERS, random_pictures
+from tests.formats import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -128,6 +129,7 @@ def test_narrow_formats_stay_close(
     directory: Path, reference: NetworkCaptioner, precision: Precision, off: float
 ) -> None:
     """Within so much of the scores' spread."""
+    needs(precision, "openvino")
     images = torch.from_numpy(random_pictures(8))
     tokens = torch.randint(0, 320, (16, 7), generator=torch.Generator().manual_seed(0))
     network = load(directory, precision).network
@@ -200,13 +202,28 @@ def test_a_format_that_was_not_written(directory: Path, tmp_path: Path) -> None:
     shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
     info = GraphsInfo.read(directory)
     info.model_copy(update={"weights": ("int8",)}).write(tmp_path)
-    with pytest.raises(BackendError, match="compute in int8, not in bf16"):
-        precision_choice.load_fastest(tmp_path, "bf16", "openvino")
+    with pytest.raises(BackendError, match="compute in int8, not in fp32"):
+        precision_choice.load_fastest(tmp_path, "fp32", "openvino")
     # There is nothing else; beside torch's float32 it would have to be asked for.
     choice = precision_choice.load_fastest(tmp_path, "auto", "openvino")[1]
     assert (choice.backend, choice.precision) == ("openvino", "int8")
     assert precision_choice._ways(tmp_path, "auto", "auto")[-1].backend == "torch"
     assert precision_choice._ways(tmp_path, "int8", "auto")[-1] == ("openvino", "int8")
+
+
+def test_int8_graphs_of_older_versions_need_vnni(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    info = GraphsInfo.read(directory)
+    assert info.seven_bits
+    info.model_copy(update={"seven_bits": False}).write(tmp_path)
+    monkeypatch.setattr(vit_gpt2_openvino, "has_vnni", lambda: False)
+    with pytest.raises(BackendError, match=r"int8 graphs are of an older version.*makes them anew"):
+        precision_choice.load_fastest(tmp_path, "int8", "openvino")
+    precision_choice.load_fastest(directory, "int8", "openvino")
+    monkeypatch.setattr(vit_gpt2_openvino, "has_vnni", lambda: True)
+    precision_choice.load_fastest(tmp_path, "int8", "openvino")
 
 
 @pytest.mark.parametrize("name", ["step-fp32.xml", "words-fp32.bin", "graphs.json"])
@@ -287,7 +304,7 @@ def test_signals_are_survived(directory: Path, tmp_path: Path) -> None:
         f"path = Path({str(tmp_path / 'model')!r}); "
         "openvino_export.export(path, openvino_export.WEIGHTS, random_pictures(2)); "
         "held = [load_captioner(path, name, 'openvino') for name in ('fp32', 'int8')]; "
-        "del held[0]; gc.collect(); held.append(load_captioner(path, 'bf16', 'openvino')); "
+        "del held[0]; gc.collect(); held.append(load_captioner(path, 'fp32', 'openvino')); "
         "del held[0]; gc.collect(); os.kill(os.getpid(), signal.SIGUSR1); "
         "held.clear(); gc.collect(); os.kill(os.getpid(), signal.SIGUSR1); assert seen == [1, 1]"
     )
