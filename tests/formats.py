@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.backend import Backend
-from models.precision import Precision
-from models.processor import PrecisionError, require
+from models.api.backend import Backend
+from models.api.precision import Precision
+from models.runtimes.processor import PrecisionError, require
 
 
 def needs(precision: Precision, backend: Backend = "torch") -> None:
