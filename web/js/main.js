@@ -1,22 +1,22 @@
 /** Puts the page together. */
 
-import { announce } from "./announce.js";
-import { whenKeyIsNeeded } from "./api.js";
-import { AttentionSource } from "./attention.js";
-import { photograph } from "./camera.js";
-import { discover, honours } from "./capabilities.js";
-import { Captioning } from "./captioning.js";
-import { Card } from "./card.js";
-import { Collection, Item } from "./collection.js";
-import { byId, el } from "./dom.js";
-import { advice, asApiError } from "./errors.js";
-import { isPicture, listen } from "./intake.js";
-import { askForKey } from "./key-dialog.js";
-import { Matching } from "./matching.js";
-import { OptionsPanel } from "./options-panel.js";
-import { requestFields } from "./request-options.js";
-import { showTabs } from "./tabs.js";
-import { Toolbar } from "./toolbar.js";
+import { announce } from "./lib/announce.js";
+import { whenKeyIsNeeded } from "./server/api.js";
+import { AttentionSource } from "./card/attention.js";
+import { photograph } from "./set/camera.js";
+import { discover, honours } from "./server/capabilities.js";
+import { Captioning } from "./set/captioning.js";
+import { Card } from "./card/card.js";
+import { Collection, Item } from "./set/collection.js";
+import { byId, el } from "./lib/dom.js";
+import { advice, asApiError } from "./server/errors.js";
+import { isPicture, listen } from "./set/intake.js";
+import { askForKey } from "./server/key-dialog.js";
+import { Matching } from "./matching/matching.js";
+import { OptionsPanel } from "./options/panel.js";
+import { requestFields } from "./options/request-options.js";
+import { showTabs } from "./matching/tabs.js";
+import { Toolbar } from "./set/toolbar.js";
 
 const RETRY_START = 2000;
 

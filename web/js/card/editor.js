@@ -1,6 +1,6 @@
 /** Writes a caption by hand. */
 
-import { el, unique } from "./dom.js";
+import { el, unique } from "../lib/dom.js";
 
 /**
  * @param {string} text

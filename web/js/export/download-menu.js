@@ -1,8 +1,8 @@
 /** The menu that saves all captions as a file. */
 
-import { el } from "./dom.js";
-import { csv, jsonl, sidecars } from "./exports.js";
-import { icon } from "./icons.js";
+import { el } from "../lib/dom.js";
+import { csv, jsonl, sidecars } from "./formats.js";
+import { icon } from "../lib/icons.js";
 
 const KINDS = [
   ["Table", "CSV, for spreadsheets", "captions.csv", csv],

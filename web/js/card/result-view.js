@@ -1,13 +1,13 @@
 /** What one model said about one picture: waiting, a failure, or captions and what to do with them. */
 
-import { announce } from "./announce.js";
+import { announce } from "../lib/announce.js";
 import { captionText, explore } from "./caption-text.js";
 import { copy, FORMS } from "./clipboard.js";
 import { confidenceView, fit, percent } from "./confidence.js";
-import { el } from "./dom.js";
+import { el } from "../lib/dom.js";
 import { editor } from "./editor.js";
-import { advice } from "./errors.js";
-import { icon } from "./icons.js";
+import { advice } from "../server/errors.js";
+import { icon } from "../lib/icons.js";
 
 /**
  * @param {Item} item

@@ -1,6 +1,6 @@
 /** Takes a photograph with the computer's camera. */
 
-import { el, unique } from "./dom.js";
+import { el, unique } from "../lib/dom.js";
 
 /** @returns {Promise<Blob|null>} a JPEG, or null when it was given up */
 export async function photograph() {

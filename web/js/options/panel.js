@@ -1,7 +1,7 @@
 /** The options: how many captions, by which models, and under "More" how they are written. */
 
-import { honours } from "./capabilities.js";
-import { el } from "./dom.js";
+import { honours } from "../server/capabilities.js";
+import { el } from "../lib/dom.js";
 import { STYLES } from "./request-options.js";
 
 const STORED = "captionbox.options";

@@ -1,9 +1,9 @@
 /** How far the set is, and what can be done with all of it. */
 
-import { announce } from "./announce.js";
-import { downloadMenu } from "./download-menu.js";
-import { el } from "./dom.js";
-import { icon } from "./icons.js";
+import { announce } from "../lib/announce.js";
+import { downloadMenu } from "../export/download-menu.js";
+import { el } from "../lib/dom.js";
+import { icon } from "../lib/icons.js";
 
 const TITLE = document.title;
 

@@ -1,6 +1,6 @@
 /** The model's confidence in words and as a number. */
 
-import { el } from "./dom.js";
+import { el } from "../lib/dom.js";
 
 // Where the embedded model's captions begin to be worth half of, all of and twice what they are on
 // average (CIDEr). `python -m training.confidence_levels --model compact --data DIR` on the 1,000

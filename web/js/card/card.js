@@ -1,8 +1,8 @@
 /** The card of one picture. */
 
 import { Spotlight } from "./attention.js";
-import { el, unique } from "./dom.js";
-import { icon } from "./icons.js";
+import { el, unique } from "../lib/dom.js";
+import { icon } from "../lib/icons.js";
 import { resultView } from "./result-view.js";
 
 export class Card {

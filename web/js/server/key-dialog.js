@@ -1,6 +1,6 @@
 /** Asks for the server's key. */
 
-import { el, unique } from "./dom.js";
+import { el, unique } from "../lib/dom.js";
 
 /**
  * @param {ApiError|null} refusal why the key that was used is not good; null where there was none

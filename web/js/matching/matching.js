@@ -1,11 +1,11 @@
 /** The Matching tab: texts, ranked by how well they fit a picture. */
 
-import { announce } from "./announce.js";
-import { postMatch } from "./api.js";
-import { el } from "./dom.js";
-import { advice, asApiError } from "./errors.js";
-import { icon } from "./icons.js";
-import { prepare } from "./prepare.js";
+import { announce } from "../lib/announce.js";
+import { postMatch } from "../server/api.js";
+import { el } from "../lib/dom.js";
+import { advice, asApiError } from "../server/errors.js";
+import { icon } from "../lib/icons.js";
+import { prepare } from "../lib/prepare.js";
 
 const MOST_TEXTS = 32;
 
