@@ -1,12 +1,12 @@
-/** Writes a caption by hand. */
+/** A caption that is changed by hand. */
 
-import { el, unique } from "../lib/dom.js";
+import { announce, button, el, unique } from "../lib/dom.js";
 
 /**
  * @param {string} text
  * @param {(text: string|null) => void} done gets the new text, or null when given up
  */
-export function editor(text, done) {
+function editor(text, done) {
   const id = `editor-${unique()}`;
   const field = el("textarea", { id, rows: 3, value: text });
   const save = () => done(field.value.replaceAll(/\s+/g, " ").trim() || null);
@@ -30,8 +30,34 @@ export function editor(text, done) {
     el(
       "div",
       {},
-      el("button", { type: "button", class: "button primary small", on: { click: save } }, "Save"),
-      el("button", { type: "button", class: "button small", on: { click: () => done(null) } }, "Leave as it was"),
+      button({ class: "button primary small", click: save }, "Save"),
+      button({ class: "button small", click: () => done(null) }, "Leave as it was"),
     ),
+  );
+}
+
+/** Where the caption was, the editor of it. */
+export function edit(result, { changed }) {
+  return editor(result.text, (text) => {
+    result.editing = false;
+    if (text !== null && text !== result.text) {
+      result.edited = text;
+      announce("Caption changed");
+    }
+    changed(`${result.model} edit`);
+  });
+}
+
+/** In the place of the confidence: that the words are the user's, and the way back. */
+export function editedNote(result, { changed }) {
+  const undo = () => {
+    result.edited = null;
+    changed(`${result.model} edit`);
+  };
+  return el(
+    "p",
+    { class: "confidence" },
+    el("span", { class: "edited" }, "Edited by you"),
+    button({ class: "button small quiet", "data-key": `${result.model} undo`, click: undo }, "Undo"),
   );
 }

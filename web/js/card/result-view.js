@@ -1,13 +1,11 @@
 /** What one model said about one picture: waiting, a failure, or captions and what to do with them. */
 
-import { announce } from "../lib/announce.js";
-import { captionText, explore } from "./caption-text.js";
-import { copy, FORMS } from "./clipboard.js";
-import { confidenceView, fit, percent } from "./confidence.js";
-import { el } from "../lib/dom.js";
-import { editor } from "./editor.js";
-import { advice } from "../server/errors.js";
-import { icon } from "../lib/icons.js";
+import { announce, button, el, icon, percent } from "../lib/dom.js";
+import { explain } from "../server/errors.js";
+import { actions } from "./actions.js";
+import { captionText } from "./caption-text.js";
+import { confidenceView, fit } from "./confidence.js";
+import { edit, editedNote } from "./editor.js";
 
 /**
  * @param {Item} item
@@ -48,36 +46,24 @@ function waiting(result) {
   );
 }
 
-function failure(result, { retry }) {
-  const { title, message, requestId } = result.error;
+function failure({ model, error }, { retry }) {
   return el(
     "div",
     { class: "failure" },
-    el("strong", {}, title),
-    el("p", {}, `${message} ${advice(result.error)}`),
-    requestId && result.error.status >= 500 && el("small", {}, `Request ${requestId}`),
-    button("Try again", { class: "button small", key: `${result.model} retry`, click: retry }, icon("retry")),
+    el("strong", {}, error.title),
+    el("p", {}, explain(error)),
+    error.requestId && error.status >= 500 && el("small", {}, `Request ${error.requestId}`),
+    button({ class: "button small", "data-key": `${model} retry`, click: retry }, icon("retry"), "Try again"),
   );
 }
 
-function cancelled(result, { retry }) {
+function cancelled({ model }, { retry }) {
   return el(
     "div",
     { class: "waiting" },
     el("p", {}, "Cancelled"),
-    el("div", {}, button("Caption it", { class: "button small", key: `${result.model} retry`, click: retry })),
+    el("div", {}, button({ class: "button small", "data-key": `${model} retry`, click: retry }, "Caption it")),
   );
-}
-
-function edit(result, { changed }) {
-  return editor(result.text, (text) => {
-    result.editing = false;
-    if (text !== null && text !== result.text) {
-      result.edited = text;
-      announce("Caption changed");
-    }
-    changed(`${result.model} edit`);
-  });
 }
 
 function captions(item, result, context) {
@@ -87,19 +73,6 @@ function captions(item, result, context) {
     alternatives(result, context),
     actions(item, result, context),
   ];
-}
-
-function editedNote(result, { changed }) {
-  const undo = () => {
-    result.edited = null;
-    changed(`${result.model} edit`);
-  };
-  return el(
-    "p",
-    { class: "confidence" },
-    el("span", { class: "edited" }, "Edited by you"),
-    button("Undo", { class: "button small quiet", key: `${result.model} undo`, click: undo }),
-  );
 }
 
 function alternatives(result, { look, changed }) {
@@ -117,9 +90,8 @@ function alternatives(result, { look, changed }) {
     el(
       "li",
       {},
-      el(
-        "button",
-        { type: "button", on: { click: () => choose(index) } },
+      button(
+        { click: () => choose(index) },
         el("span", { class: "sr-only" }, "Use instead: "),
         text,
         el("span", {}, `${percent(confidence)}${fit(caption)}`),
@@ -137,64 +109,4 @@ function alternatives(result, { look, changed }) {
     el("summary", { "data-key": `${result.model} alternatives` }, words),
     el("ul", { role: "list" }, ...list),
   );
-}
-
-function actions(item, result, context) {
-  const copies = Object.entries(FORMS).map(([name, form]) => {
-    const node = button(
-      form.label,
-      {
-        class: "button small quiet",
-        key: `${result.model} copy ${name}`,
-        title: form.title,
-        click: () => copied(node, form.make(result.text, item.name)),
-      },
-      name === "text" ? icon("copy") : null,
-    );
-    node.setAttribute("aria-label", `${form.title} (${form.label})`);
-    return node;
-  });
-  const startEditing = () => {
-    Object.assign(result, { editing: true, exploring: false });
-    context.look.spotlight.hide();
-    context.changed();
-  };
-  const look = context.look.source.offered(item, result)
-    ? button(
-        el("span", { class: "look-words" }, "Where it looked"),
-        {
-          class: "button small quiet",
-          key: `${result.model} look`,
-          title: "See where in the picture the model looked for each word",
-          click: () => explore(item, result, context.look),
-        },
-        icon("eye"),
-      )
-    : null;
-  look?.setAttribute("aria-pressed", String(result.exploring ?? false));
-  return el(
-    "div",
-    { class: "actions" },
-    el("span", { class: "joined", role: "group", "aria-label": "Copy" }, ...copies),
-    button("Edit", { class: "button small quiet", key: `${result.model} edit`, click: startEditing }, icon("edit")),
-    look,
-  );
-}
-
-async function copied(node, text) {
-  const label = node.lastChild;
-  const before = label.data;
-  try {
-    await copy(text);
-    label.data = "Copied";
-    announce("Copied");
-  } catch {
-    label.data = "Could not copy";
-    announce("The browser did not allow copying.");
-  }
-  setTimeout(() => { label.data = before; }, 1500);
-}
-
-function button(label, { key, click, ...props }, before = null) {
-  return el("button", { type: "button", "data-key": key, on: { click }, ...props }, before, label);
 }
