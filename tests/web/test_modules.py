@@ -15,13 +15,13 @@ ENTRIES = ("main.js", "docs.js")
 """The scripts that the two pages name; all else is there because one of them imports it."""
 
 FLOORS = {
-    "lib": set[str](),
-    "server": {"lib"},
-    "export": {"lib"},
-    "options": {"lib", "server"},
-    "card": {"lib", "server"},
-    "matching": {"lib", "server"},
-    "set": {"lib", "server", "options", "export"},
+    "lib": set[str](),  # elements, queues: knows of no captions and no server
+    "server": {"lib"},  # what it answers, offers and refuses, and its key
+    "export": {"lib"},  # captions as files
+    "options": {"lib", "server"},  # the form, and the fields of a request
+    "card": {"lib", "server"},  # one picture, its captions, where the model looked
+    "matching": {"lib", "server"},  # the other tab
+    "set": {"lib", "server", "options", "export"},  # all pictures, and what is done with them
 }
 """A room of `web/js` and the rooms that it may import; the entries may import all of them."""
 
