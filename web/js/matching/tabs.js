@@ -1,6 +1,6 @@
 /** The two tabs, where the server can match as well as caption. */
 
-import { byId } from "./dom.js";
+import { byId } from "../lib/dom.js";
 
 const NAMES = ["captions", "matching"];
 

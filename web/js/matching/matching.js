@@ -1,11 +1,9 @@
 /** The Matching tab: texts, ranked by how well they fit a picture. */
 
-import { announce } from "./announce.js";
-import { postMatch } from "./api.js";
-import { el } from "./dom.js";
-import { advice, asApiError } from "./errors.js";
-import { icon } from "./icons.js";
-import { prepare } from "./prepare.js";
+import { announce, bar, button, el, icon, percent } from "../lib/dom.js";
+import { prepare } from "../lib/prepare.js";
+import { postMatch } from "../server/api.js";
+import { asApiError, explain } from "../server/errors.js";
 
 const MOST_TEXTS = 32;
 
@@ -36,7 +34,7 @@ export class Matching {
       "div",
       {},
       this.#frame,
-      el("p", { class: "drop-actions" }, el("button", { type: "button", class: "button", on: { click: choose } }, "Choose a picture")),
+      el("p", { class: "drop-actions" }, button({ class: "button", click: choose }, "Choose a picture")),
     );
     panel.append(el("div", { class: "matching" }, el("h1", {}, "Which text fits the picture?"), left, form));
     this.#show();
@@ -72,8 +70,7 @@ export class Matching {
       this.#outcome.replaceChildren(ranking(matches));
       announce(`Fits best: ${matches[0].text}`);
     } catch (error) {
-      const problem = asApiError(error);
-      this.#fail(`${problem.message} ${advice(problem)}`);
+      this.#fail(explain(asApiError(error)));
     } finally {
       this.#button.disabled = false;
     }
@@ -88,10 +85,6 @@ function ranking(matches) {
   return el(
     "ol",
     { class: "ranking", role: "list", "aria-label": "Best first" },
-    ...matches.map(({ text, score }) => {
-      const filled = el("i");
-      filled.style.width = `${Math.round(score * 100)}%`;
-      return el("li", {}, `${text} · ${Math.round(score * 100)} %`, el("span", { class: "bar", "aria-hidden": "true" }, filled));
-    }),
+    ...matches.map(({ text, score }) => el("li", {}, `${text} · ${percent(score)}`, bar(score))),
   );
 }

@@ -1,6 +1,6 @@
 /** Takes a photograph with the computer's camera. */
 
-import { el, unique } from "./dom.js";
+import { button, el, unique } from "../lib/dom.js";
 
 /** @returns {Promise<Blob|null>} a JPEG, or null when it was given up */
 export async function photograph() {
@@ -8,7 +8,7 @@ export async function photograph() {
   const video = el("video", { autoplay: true, muted: true, playsInline: true });
   const problem = el("p", { class: "problem", role: "alert", hidden: true });
   const shoot = el("button", { type: "button", class: "button primary", disabled: true }, "Take the photo");
-  const cancel = el("button", { type: "button", class: "button" }, "Cancel");
+  const cancel = button({ class: "button", click: () => dialog.close() }, "Cancel");
   const dialog = el(
     "dialog",
     { "aria-labelledby": id },
@@ -23,7 +23,6 @@ export async function photograph() {
   let stream = null;
   const ended = new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(null));
-    cancel.addEventListener("click", () => dialog.close());
     shoot.addEventListener("click", () => resolve(snapshot(video)));
   });
   try {

@@ -1,8 +1,7 @@
 /** The card of one picture. */
 
+import { button, el, icon, unique } from "../lib/dom.js";
 import { Spotlight } from "./attention.js";
-import { el, unique } from "./dom.js";
-import { icon } from "./icons.js";
 import { resultView } from "./result-view.js";
 
 export class Card {
@@ -31,15 +30,9 @@ export class Card {
     const canvas = el("canvas", { width: 1, height: 1, "aria-hidden": "true" });
     this.#spotlight = new Spotlight(canvas, label);
     const id = `picture-${unique()}`;
-    this.remove = el(
-      "button",
-      {
-        type: "button",
-        class: "remove",
-        title: "Remove",
-        "aria-label": `Remove ${item.name}`,
-        on: { click: () => context.remove(item) },
-      },
+    const remove = () => context.remove(item);
+    this.remove = button(
+      { class: "remove", title: "Remove", "aria-label": `Remove ${item.name}`, click: remove },
       icon("close"),
     );
     this.#picture = el("div", { class: "picture" }, canvas, label, this.remove);

@@ -1,7 +1,7 @@
 /** The options: how many captions, by which models, and under "More" how they are written. */
 
-import { honours } from "./capabilities.js";
-import { el } from "./dom.js";
+import { button, el } from "../lib/dom.js";
+import { honours } from "../server/capabilities.js";
 import { STYLES } from "./request-options.js";
 
 const STORED = "captionbox.options";
@@ -61,16 +61,13 @@ export class OptionsPanel {
     const { maximum: most = 10 } = limits.num_captions ?? {};
     this.#choice.count = Math.min(most, Math.max(1, Number(this.#choice.count) || DEFAULTS.count));
     const more = this.#more();
-    const toggle = el("button", {
-      type: "button",
+    const toggle = button({
       class: "button small quiet",
       "aria-expanded": "false",
       "aria-controls": "more-options",
-      on: {
-        click: () => {
-          more.hidden = !more.hidden;
-          toggle.setAttribute("aria-expanded", String(!more.hidden));
-        },
+      click: () => {
+        more.hidden = !more.hidden;
+        toggle.setAttribute("aria-expanded", String(!more.hidden));
       },
     }, "More options");
     this.#form.replaceChildren(

@@ -1,6 +1,6 @@
 /** The pictures on the page and what is known of them. Views listen; nothing here draws. */
 
-import { unique } from "./dom.js";
+import { unique } from "../lib/dom.js";
 
 /** A caption's state: waiting, working, done, failed or cancelled. */
 export class Result {

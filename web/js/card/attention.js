@@ -1,6 +1,6 @@
 /** Where the model looked for each word: asks the server for it and draws it over the picture. */
 
-import { postCaption } from "./api.js";
+import { postCaption } from "../server/api.js";
 
 const DRAWN = 112;
 const DARKEST = 0.74;

@@ -1,6 +1,6 @@
 /** The ways in: drop (folders too), choose, paste, photograph, address. */
 
-import { byId } from "./dom.js";
+import { byId } from "../lib/dom.js";
 
 const ENDINGS = /\.(avif|bmp|gif|heic|heif|jfif|jpe?g|jp2|jxl|mpo|png|tiff?|webp)$/i;
 

@@ -59,7 +59,7 @@ async function request(address, options) {
   for (;;) {
     const used = key;
     const response = await send(address, options, used);
-    if (response.ok) return await read(response);
+    if (response.ok) return await reached(response.json());
     const error = await refusal(response);
     if (error.status !== 401) throw error;
     // Of many requests that are refused at once, one asks and the others wait for the answer.
@@ -76,20 +76,16 @@ function askOnce(error) {
   return asking;
 }
 
-async function send(address, options, used) {
+function send(address, options, used) {
   const headers = { Accept: "application/json", ...options.headers };
   if (used) headers.Authorization = `Bearer ${used}`;
-  try {
-    return await fetch(address, { ...options, headers, credentials: "same-origin" });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw unreachable();
-  }
+  return reached(fetch(address, { ...options, headers, credentials: "same-origin" }));
 }
 
-async function read(response) {
+/** What comes over the network; when nothing does, and nobody gave it up, the server is out of reach. */
+async function reached(coming) {
   try {
-    return await response.json();
+    return await coming;
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw unreachable();

@@ -10,7 +10,7 @@ export const STYLES = {
 };
 
 /**
- * @param {Object} choice see options-panel.js
+ * @param {Object} choice see panel.js
  * @param {Object} limits an option's schema by its name
  */
 export function requestFields(choice, limits = {}) {

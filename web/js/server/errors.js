@@ -52,8 +52,10 @@ const ADVICE = {
   "timeout": "The server is busy. Try again in a moment.",
 };
 
-export function advice(error) {
-  return ADVICE[error.kind] ?? "Try again. If it happens again, tell whoever runs this server.";
+/** What failed and why, and what to do about it. */
+export function explain(error) {
+  const advice = ADVICE[error.kind] ?? "Try again. If it happens again, tell whoever runs this server.";
+  return `${error.message} ${advice}`;
 }
 
 /** Return `error` if it came from the server, else an `ApiError` for what went wrong here. */

@@ -1,8 +1,7 @@
 /** The menu that saves all captions as a file. */
 
-import { el } from "./dom.js";
-import { csv, jsonl, sidecars } from "./exports.js";
-import { icon } from "./icons.js";
+import { button, el, icon } from "../lib/dom.js";
+import { csv, jsonl, sidecars } from "./formats.js";
 
 const KINDS = [
   ["Table", "CSV, for spreadsheets", "captions.csv", csv],
@@ -27,7 +26,7 @@ export function downloadMenu(items) {
       "div",
       { class: "menu-items" },
       ...KINDS.map(([title, what, name, make]) =>
-        el("button", { type: "button", on: { click: () => save(name, make) } }, title, el("small", {}, what)),
+        button({ click: () => save(name, make) }, title, el("small", {}, what)),
       ),
     ),
   );

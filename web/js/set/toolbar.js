@@ -1,9 +1,7 @@
 /** How far the set is, and what can be done with all of it. */
 
-import { announce } from "./announce.js";
-import { downloadMenu } from "./download-menu.js";
-import { el } from "./dom.js";
-import { icon } from "./icons.js";
+import { announce, button, el, icon } from "../lib/dom.js";
+import { downloadMenu } from "../export/download-menu.js";
 
 const TITLE = document.title;
 
@@ -42,17 +40,14 @@ export class Toolbar {
     this.#node = node;
     this.#collection = collection;
     this.#options = options;
-    const button = (label, click, kind = "") =>
-      el("button", { type: "button", class: `button ${kind}`, on: { click } }, label);
-    this.#cancel = button("Cancel", options.cancel);
-    this.#retry = button("Retry", options.retryFailed);
-    this.#again = button("Caption again", options.again, "primary");
+    this.#cancel = button({ class: "button", click: options.cancel }, "Cancel");
+    this.#retry = button({ class: "button", click: options.retryFailed }, icon("retry"), "Retry");
+    this.#again = button({ class: "button primary", click: options.again }, "Caption again");
     this.#download = downloadMenu(() => collection.items);
-    this.#retry.prepend(icon("retry"));
     node.append(
       el("div", { class: "progress" }, this.#words, this.#bar),
       this.#cancel, this.#again, this.#retry, this.#download,
-      button("Clear", options.removeAll, "quiet"),
+      button({ class: "button quiet", click: options.removeAll }, "Clear"),
     );
     for (const event of ["add", "change", "remove"]) collection.addEventListener(event, () => this.update());
   }

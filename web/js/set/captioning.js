@@ -1,11 +1,11 @@
 /** Has the pictures captioned: prepares them, sends them, tries again where the server is busy. */
 
-import { postCaption } from "./api.js";
+import { prepare } from "../lib/prepare.js";
+import { Queue } from "../lib/queue.js";
+import { postCaption } from "../server/api.js";
+import { asApiError } from "../server/errors.js";
+import { requestFields } from "../options/request-options.js";
 import { Result } from "./collection.js";
-import { asApiError } from "./errors.js";
-import { prepare } from "./prepare.js";
-import { Queue } from "./queue.js";
-import { requestFields } from "./request-options.js";
 
 // More than this gains nothing: browsers open six connections to a server, and two are for the user.
 const REQUESTS = 4;

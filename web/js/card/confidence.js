@@ -1,6 +1,6 @@
 /** The model's confidence in words and as a number. */
 
-import { el } from "./dom.js";
+import { bar, el, percent, percents } from "../lib/dom.js";
 
 // Where the embedded model's captions begin to be worth half of, all of and twice what they are on
 // average (CIDEr). `python -m training.confidence_levels --model compact --data DIR` on the 1,000
@@ -13,22 +13,16 @@ const WORDS = [
   [0, "Guessing"],
 ];
 
-const percents = (confidence) => Math.round(confidence * 100);
-
-export const percent = (confidence) => `${percents(confidence)} %`;
-
 const inWords = (confidence) => WORDS.find(([least]) => percents(confidence) >= least)[1];
 
 /** How well a matcher found a caption to fit, if it was asked. */
 export const fit = ({ match_score: score }) => (score === undefined ? "" : ` · fits ${percent(score)}`);
 
 export function confidenceView(confidence, more = "") {
-  const filled = el("i");
-  filled.style.width = `${percents(confidence)}%`;
   return el(
     "p",
     { class: "confidence" },
-    el("span", { class: "bar", "aria-hidden": "true" }, filled),
+    bar(confidence),
     el("span", {}, el("span", { class: "sr-only" }, "Confidence: "), `${inWords(confidence)} · ${percent(confidence)}${more}`),
   );
 }

@@ -1,9 +1,8 @@
 /** A caption whose words can be pointed at to see where the model looked. */
 
-import { announce } from "./announce.js";
+import { announce, el } from "../lib/dom.js";
+import { asApiError } from "../server/errors.js";
 import { whereabouts } from "./attention.js";
-import { el } from "./dom.js";
-import { asApiError } from "./errors.js";
 
 const LINGER = 200;
 

@@ -1,6 +1,6 @@
 /** Asks for the server's key. */
 
-import { el, unique } from "./dom.js";
+import { button, el, unique } from "../lib/dom.js";
 
 /**
  * @param {ApiError|null} refusal why the key that was used is not good; null where there was none
@@ -9,7 +9,7 @@ import { el, unique } from "./dom.js";
 export function askForKey(refusal) {
   const id = `key-${unique()}`;
   const input = el("input", { type: "password", id, required: true, autocomplete: "off", spellcheck: false });
-  const cancel = el("button", { type: "button", class: "button" }, "Cancel");
+  const cancel = button({ class: "button", click: () => dialog.close() }, "Cancel");
   const problem = refusal && el("p", { class: "problem", role: "alert" }, "The server did not accept that key.");
   const form = el(
     "form",
@@ -32,7 +32,6 @@ export function askForKey(refusal) {
       key = input.value.trim() || null;
       dialog.close();
     });
-    cancel.addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve(key);
