@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.openai_schemas import IGNORED, REFUSED, ChatRequest
-from serving.openapi import document
-from serving.problems import KINDS, TYPE_PREFIX
-from serving.settings import PREFIX, Settings
+from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
+from serving.api.openapi.document import document
+from serving.base.problems import KINDS, TYPE_PREFIX
+from serving.base.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, name, read
 
 logger = logging.getLogger("docs")

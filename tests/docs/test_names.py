@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.settings import PREFIX, Settings
+from serving.base.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, ROOT, anchors, code, links, name, read
 from tests.docs.tables import DOCUMENT
 

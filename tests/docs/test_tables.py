@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from models.interface import CaptionOptions
-from serving.openai_schemas import IGNORED, REFUSED, ChatRequest
-from serving.problems import KINDS
-from serving.settings import PREFIX, Settings
+from models.api.options import CaptionOptions
+from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
+from serving.base.problems import KINDS
+from serving.base.settings import PREFIX, Settings
 from tests.docs import tables
 from tests.docs.pages import PAGES, ROOT, name, read
 
