@@ -122,7 +122,7 @@ def test_equal_to_pycocoevalcap(images: list[tuple[list[str], list[list[str]]]])
 def test_equal_to_pycocoevalcap_on_photographs_captions_and_fast() -> None:
     path = SHARED / "flickr8k/annotations/captions_val.json"
     if not path.is_file():
-        pytest.skip("../shared/data is absent")
+        pytest.skip("no ../shared/data")
     images: dict[int, list[list[str]]] = {}
     for annotation in json.loads(path.read_text())["annotations"]:
         images.setdefault(annotation["image_id"], []).append(annotation["caption"].lower().split())

@@ -14,7 +14,7 @@ from training.metrics import scores as metrics
 from training.metrics.ptb_tokenizer import java_available
 from training.metrics.scores import Scores, score, words
 
-needs_java = pytest.mark.skipif(not java_available(), reason="java not found")
+needs_java = pytest.mark.skipif(not java_available(), reason="no java: Debian's package `default-jre-headless`")
 
 REFERENCES = {
     1: ["A black dog runs in the snow.", "A dog is running through deep snow."],
@@ -150,7 +150,7 @@ def test_a_failing_metric_in_java_does_not_cost_the_others(
         raise ValueError("could not convert string to float: ''")
 
     if not java_available():
-        pytest.skip("java not found")
+        pytest.skip("no java: Debian's package `default-jre-headless`")
     assert metrics._in_java("METEOR", fail) is None
     assert "METEOR not scored" in caplog.text
 

@@ -35,7 +35,7 @@ CORPORA = {
         "coco-mini/annotations/captions_val2017.json",
     ),
 }
-needs_java = pytest.mark.skipif(not java_available(), reason="java or pycocoevalcap not found")
+needs_java = pytest.mark.skipif(not java_available(), reason="no java: Debian's package `default-jre-headless`")
 
 # Written from the official tokeniser's output; `test_cases_agree_with_java` holds them to it.
 CASES = {
@@ -293,7 +293,7 @@ def test_equal_to_java_on_every_caption_of(corpus: str) -> None:
     for number, name in enumerate(CORPORA[corpus]):
         path = SHARED / name
         if not path.is_file():
-            pytest.skip("../shared/data is absent")
+            pytest.skip("no ../shared/data")
         for annotation in json.loads(path.read_text())["annotations"]:
             captions[int(annotation["image_id"]) * 10 + number].append(annotation["caption"])
     assert sum(map(len, captions.values())) > 500
