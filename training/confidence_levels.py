@@ -24,7 +24,7 @@ from models.metadata import BrokenModelError
 from models.store import ModelNotFoundError
 from training.captioning import caption_images, texts
 from training.coco import DataError, load_split
-from training.metrics import score
+from training.metrics.scoring import score
 from training.model_directory import model_directory
 from training.pictures import without_unreadable
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.charts import Point
+from training.export.charts import Point
 from training.run_directory import LOG_NAME, find_in_run
 
 

@@ -15,8 +15,8 @@ from models.preprocessing import PreprocessSpec
 from tests.models.families import MAKERS
 from training.coco import load_split
 from training.evaluate import evaluate, main
-from training.metrics import score, words
-from training.score_rows import metric_rows, statistic_rows
+from training.metrics.scores import metric_rows, statistic_rows
+from training.metrics.scoring import score, words
 
 
 @pytest.fixture(scope="module")

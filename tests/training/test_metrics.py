@@ -10,8 +10,9 @@ import pytest
 
 pytest.importorskip("pycocoevalcap")
 
-from training import metrics
-from training.metrics import Scores, score, words
+from training.metrics import scoring
+from training.metrics.scores import Scores
+from training.metrics.scoring import score, words
 from training.ptb_tokenizer import java_available
 
 needs_java = pytest.mark.skipif(not java_available(), reason="java not found")
@@ -151,7 +152,7 @@ def test_a_failing_metric_in_java_does_not_cost_the_others(
 
     if not java_available():
         pytest.skip("java not found")
-    assert metrics._in_java("METEOR", fail) is None
+    assert scoring._in_java("METEOR", fail) is None
     assert "METEOR not scored" in caplog.text
 
 
@@ -192,7 +193,7 @@ def test_unknown_option_is_refused(options: dict[str, str]) -> None:
 
 def test_importing_is_cheap() -> None:
     code = (
-        "import sys, training.metrics;"
+        "import sys, training.metrics.scoring;"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch','numpy','pycocoevalcap'}))"
     )
     root = Path(__file__).resolve().parents[2]

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from training import ptb_tokenizer
 from training.ptb_tokenizer import (
     java_available,
-    tokenize,
     tokenize_captions,
     tokenize_references,
 )
@@ -156,6 +155,11 @@ CASES = {
     "...": "",
     "😀": "",
 }
+
+
+def tokenize(caption: str) -> str:
+    # Not as the last line: some rules ask for a character after the token, if only the line's end.
+    return tokenize_captions({0: [caption, ""]})[0][0]
 
 
 @pytest.mark.parametrize(("caption", "tokens"), CASES.items())

@@ -13,12 +13,12 @@ from PIL import Image
 from models.interface import DecodeDefaults
 from models.metadata import ModelMetadata
 from models.preprocessing import PreprocessSpec
-from training.charts import histogram, line_chart
 from training.coco import CaptionedImage, load_split
 from training.evaluate import main as evaluate_command
+from training.export.charts import histogram, line_chart
+from training.export.report import ReportContent, write_report
 from training.learning_curve import log_of, read_curves
-from training.metrics import score
-from training.report import ReportContent, write_report
+from training.metrics.scoring import score
 
 EVIL = '<script>alert("x")</script>&\'"'
 

@@ -13,7 +13,7 @@ from models.decoding import Hypothesis
 from models.special_tokens import BOS_ID, EOS_ID, PAD_ID
 from models.tokenizer import CaptionTokenizer
 from training.coco import CaptionedImage, load_split
-from training.endings import share_of_bad_endings
+from training.metrics.scoring import share_of_bad_endings
 from training.scst import Reward, sequence_batch
 from training.scst import main as scst_command
 from training.train import main as train_command

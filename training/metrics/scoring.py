@@ -10,60 +10,24 @@ import shutil
 import statistics
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
+
+from training.metrics.scores import JAVA_METRICS, METRICS, Scores
 
 _log = logging.getLogger(__name__)
 
 Tokenizer = Literal["words", "ptb-python", "ptb-java", "auto"]
-JavaMetric = Literal["meteor", "spice"]
 
 # An apostrophe or hyphen inside a word goes too ("t-shirt" -> "tshirt"): the usual Flickr8k habit,
 # and the way in which the project's bars were measured. \w keeps letters and digits of any script.
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Corpus scores of one set of captions, and descriptive statistics of the captions.
-
-    BLEU (Papineni et al. 2002, closest reference length), ROUGE-L (Lin 2004, beta 1.2), METEOR and
-    SPICE lie in 0..1; CIDEr (Vedantam et al. 2015, as the COCO server computes it, idf from the
-    references scored against) in 0..10. CIDEr depends on the number of images: with one image it
-    is always 0, and scores over sets of different size are not comparable.
-    """
-
-    bleu_1: float
-    bleu_2: float
-    bleu_3: float
-    bleu_4: float
-    rouge_l: float
-    cider: float
-    meteor: float | None
-    """None unless asked for and runnable."""
-    spice: float | None
-    """None unless asked for and runnable."""
-    tokenizer: str
-    """The tokeniser in fact used: "words", "ptb-python" or "ptb-java"."""
-    num_images: int
-    vocabulary_used: int
-    """Different words over all hypotheses."""
-    mean_length: float
-    """Words per hypothesis."""
-    distinct_captions: int
-    """Different hypotheses after tokenisation."""
-    distinct_share: float
-    """`distinct_captions / num_images`, in (0, 1]."""
-    unseen_share: float | None
-    """Share of hypotheses that equal no training caption; None without training captions."""
-    per_image_cider: dict[int, float] = field(repr=False)
-
-    def summary(self) -> dict[str, float | int | str | None]:
-        """Everything but the per-image scores, ready for JSON."""
-        values = asdict(self)
-        del values["per_image_cider"]
-        return values
+FUNCTION_WORDS = frozenset(
+    "a an and are as at behind beside by for from his her in into is its near next of on onto or "
+    "over that the their through to under while with".split()
+)
+"""English words that end no caption."""
 
 
 def words(caption: str) -> str:
@@ -71,12 +35,21 @@ def words(caption: str) -> str:
     return " ".join(_PUNCTUATION.sub("", caption.lower()).split())
 
 
+def share_of_bad_endings(captions: Iterable[str]) -> float:
+    """Return the share (0..1) of captions whose last word is a function word; 0 of no captions.
+
+    Captions that stop in mid-phrase are the known fault of self-critical training.
+    """
+    ends = [caption.lower().rstrip(" .").rpartition(" ")[2] for caption in captions]
+    return sum(end in FUNCTION_WORDS for end in ends) / max(len(ends), 1)
+
+
 def score(
     hypotheses: Mapping[int, str],
     references: Mapping[int, Sequence[str]],
     *,
     tokenizer: Tokenizer = "words",
-    with_java: Collection[JavaMetric] = (),
+    with_java: Collection[str] = (),
     training_captions: Iterable[str] | None = None,
 ) -> Scores:
     """Score one caption per image against that image's references.
@@ -121,13 +94,14 @@ def score(
         cider=float(cider),
         meteor=_meteor(reference_tokens, hypothesis_tokens) if "meteor" in with_java else None,
         spice=_spice(reference_tokens, hypothesis_tokens) if "spice" in with_java else None,
-        tokenizer=used,
-        num_images=len(lines),
         vocabulary_used=len({word for line in distinct for word in line.split()}),
         mean_length=statistics.fmean(len(line.split()) for line in lines),
-        distinct_captions=len(distinct),
         distinct_share=len(distinct) / len(lines),
         unseen_share=None if seen is None else sum(h not in seen for h in lines) / len(lines),
+        bad_endings=share_of_bad_endings(hypotheses.values()),
+        tokenizer=used,
+        num_images=len(lines),
+        distinct_captions=len(distinct),
         per_image_cider={i: float(c) for i, c in zip(hypotheses, ciders, strict=True)},
     )
 
@@ -142,9 +116,9 @@ def _check(
     if tokenizer not in get_args(Tokenizer):
         raise ValueError(f"tokenizer {tokenizer!r} is not one of {', '.join(get_args(Tokenizer))}")
     # A bare "meteor" would pass as a collection of letters.
-    if isinstance(with_java, str) or not set(with_java) <= set(get_args(JavaMetric)):
+    if isinstance(with_java, str) or not set(with_java) <= set(JAVA_METRICS):
         raise ValueError(
-            f"with_java takes a collection of {', '.join(get_args(JavaMetric))}, not {with_java!r}"
+            f"with_java takes a collection of {', '.join(JAVA_METRICS)}, not {with_java!r}"
         )
     if not hypotheses and not references:
         raise ValueError("no images to score")
@@ -182,7 +156,9 @@ def _meteor(references: dict[int, list[str]], hypotheses: dict[int, list[str]]) 
     """METEOR 1.5 (Denkowski and Lavie 2014), or None with the reason logged."""
     from pycocoevalcap.meteor.meteor import Meteor
 
-    return _in_java("METEOR", lambda: Meteor().compute_score(references, hypotheses)[0])
+    return _in_java(
+        METRICS["meteor"].name, lambda: Meteor().compute_score(references, hypotheses)[0]
+    )
 
 
 def _spice(references: dict[int, list[str]], hypotheses: dict[int, list[str]]) -> float | None:
@@ -196,7 +172,9 @@ def _spice(references: dict[int, list[str]], hypotheses: dict[int, list[str]]) -
             "`python -m pycocoevalcap.spice.get_stanford_models` fetches them"
         )
         return None
-    return _in_java("SPICE", lambda: spice.Spice().compute_score(references, hypotheses)[0])
+    return _in_java(
+        METRICS["spice"].name, lambda: spice.Spice().compute_score(references, hypotheses)[0]
+    )
 
 
 def _in_java(name: str, run: Callable[[], float]) -> float | None:

@@ -1,0 +1,1 @@
+"""What leaves a run: model directories, cards, pages, charts."""

@@ -1,0 +1,1 @@
+"""Caption scores: what they are, how they are computed."""
