@@ -66,7 +66,7 @@ def test_any_timeline_stays_inside_its_panel(values: list[float], peak: float) -
         for place in drawn.get("points", "").split():
             x, y = map(float, place.split(","))
             assert 63.9 <= x <= 610.1
-            assert number * 286 + 29.9 <= y <= number * 286 + 240.1
+            assert number * 300 + 29.9 <= y <= number * 300 + 240.1
 
 
 def test_a_chart_in_a_page_leaves_its_look_to_the_page() -> None:

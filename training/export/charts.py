@@ -271,7 +271,7 @@ def timelines(title: str, panels: Sequence[Timelines], seconds: float) -> str:
         panels: the first one has the legend.
         seconds: length of the time axis.
     """
-    width, height, gap, legend = 760, 210, 76, 150
+    width, height, gap, legend = 760, 210, 90, 150
     drawing = Drawing(title, width, len(panels) * (height + gap))
     for number, panel in enumerate(panels):
         values = [value for line in panel.lines.values() for _, value in line]
