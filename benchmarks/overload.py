@@ -26,7 +26,7 @@ import httpx
 import psutil
 
 from benchmarks.load import Answer, Load, Picture, percentile
-from serving.cores import available_cores
+from serving.base.machine import available_cores
 from tests.drawings import NAMES, draw, encode
 from tests.server import ROOT, Server, install
 from training.export.charts import Point, Timelines, timelines

@@ -13,7 +13,7 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
-from models.metadata import ModelMetadata, read
+from models.api.metadata import ModelMetadata, read
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def install(directory: Path, name: str, version: str | None = None) -> StoredMod
         The stored model. With a fixed version that is already there, that one, unchanged.
 
     Raises:
-        models.metadata.BrokenModelError: `directory` is no Captionbox model.
+        models.api.metadata.BrokenModelError: `directory` is no Captionbox model.
         ValueError: `name` or `version` is not allowed by the store.
     """
     metadata = read(directory)
@@ -120,7 +120,7 @@ def find(tag: str) -> StoredModel:
 
     Raises:
         ModelNotFoundError: there is none.
-        models.metadata.BrokenModelError: it is there but damaged.
+        models.api.metadata.BrokenModelError: it is there but damaged.
     """
     try:
         model = bentoml.models.get(tag)

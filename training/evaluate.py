@@ -25,25 +25,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from models import metadata as metadata_module
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from models.metadata import BrokenModelError
-from models.precision import Precision
+from models.api import metadata as metadata_module
+from models.api.metadata import BrokenModelError
+from models.api.options import CaptionOptions
+from models.api.precision import Precision
+from models.registry import load_captioner
 from models.store import ModelNotFoundError
-from training.captioning import caption_images, texts
-from training.coco import CaptionedImage, DataError, load_split
+from training.data.coco import CaptionedImage, DataError, load_split
+from training.data.image_cache import ImageCache
+from training.data.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
+from training.export.learning_curve import log_of
+from training.export.model_card import card, is_ours
+from training.export.model_directory import model_directory
 from training.export.report import ReportContent, write_report
-from training.image_cache import ImageCache
-from training.learning_curve import log_of
+from training.export.run_directory import DATA_NAME, RunError, find_in_run
+from training.loop.run_arguments import add_image_cache
+from training.loop.session import read_sources
+from training.metrics.captioning import caption_images, texts
 from training.metrics.scores import JAVA_METRICS, METRICS, Scores, metric_rows, statistic_rows
 from training.metrics.scoring import score
-from training.model_card import card, is_ours
-from training.model_directory import model_directory
-from training.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
-from training.run_arguments import add_image_cache
-from training.run_directory import DATA_NAME, RunError, find_in_run
-from training.session import read_sources
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""What leaves a run: model directories, cards, pages, charts."""
+"""What a run leaves: its folder, model directories, cards, reports."""

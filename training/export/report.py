@@ -14,11 +14,12 @@ from pathlib import Path
 from markupsafe import Markup
 from PIL import Image
 
-from models.metadata import ModelMetadata
-from training.coco import CaptionedImage, DataError
+from models.api.metadata import ModelMetadata
+from training.data.coco import CaptionedImage, DataError
+from training.data.pictures import read_picture
 from training.export.charts import histogram, line_chart
+from training.export.learning_curve import read_curves
 from training.export.rendering import render
-from training.learning_curve import read_curves
 from training.metrics.scores import (
     HEADLINES,
     JUDGE,
@@ -29,7 +30,6 @@ from training.metrics.scores import (
     statistic_rows,
 )
 from training.metrics.scoring import words
-from training.pictures import read_picture
 
 logger = logging.getLogger(__name__)
 

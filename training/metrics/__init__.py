@@ -1,1 +1,1 @@
-"""Caption scores: what they are, how they are computed."""
+"""Caption scores, and captions of a whole split to be scored."""

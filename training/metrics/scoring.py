@@ -142,7 +142,7 @@ def _tokenise(
     """Tokenise every caption; the second value names the tokeniser used."""
     if tokenizer == "words":
         return {i: [words(c) for c in group] for i, group in captions.items()}, "words"
-    from training.ptb_tokenizer import tokenize_references
+    from training.metrics.ptb_tokenizer import tokenize_references
 
     prefer: dict[str, Literal["auto", "java", "python"]] = {
         "auto": "auto",
