@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from serving.pages import WEB
+from serving.api.pages import WEB
 
 JS = WEB / "js"
 
