@@ -63,7 +63,9 @@ def chromium() -> Iterator[Callable[[list[str]], Any]]:
     """Return a function that starts Chromium, with more flags than the usual ones."""
     if CHROMIUM is None:
         pytest.skip("no Chromium: Debian's package `chromium`, or `make programs`")
-    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -r requirements-dev.lock")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright: pip install -r requirements-dev.lock"
+    )
     with api.sync_playwright() as playwright:
 
         def launch(flags: list[str]) -> Any:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from training.metrics import ptb_tokenizer
 from training.metrics.ptb_tokenizer import (
     java_available,
-    tokenize,
     tokenize_captions,
     tokenize_references,
 )
@@ -35,7 +34,9 @@ CORPORA = {
         "coco-mini/annotations/captions_val2017.json",
     ),
 }
-needs_java = pytest.mark.skipif(not java_available(), reason="no java: Debian's package `default-jre-headless`")
+needs_java = pytest.mark.skipif(
+    not java_available(), reason="no java: Debian's package `default-jre-headless`"
+)
 
 # Written from the official tokeniser's output; `test_cases_agree_with_java` holds them to it.
 CASES = {
@@ -156,6 +157,11 @@ CASES = {
     "...": "",
     "😀": "",
 }
+
+
+def tokenize(caption: str) -> str:
+    # Not as the last line: some rules ask for a character after the token, if only the line's end.
+    return tokenize_captions({0: [caption, ""]})[0][0]
 
 
 @pytest.mark.parametrize(("caption", "tokens"), CASES.items())
