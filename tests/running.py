@@ -18,8 +18,8 @@ from serving.base.machine import available_cores, available_memory
 _BYTES_A_PROCESS = 3 * 1024**3
 """What a process of tests and the servers it has started may take."""
 
-_STEP = 0.1
-"""Of all tests, between two lines about the progress."""
+_SECONDS = 30.0
+"""Between two lines about the progress."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -47,22 +47,20 @@ class Progress:
     """Tells how far the tests are, in a line of its own now and then."""
 
     def __init__(self, reporter: TerminalReporter) -> None:
-        self._reporter, self._began = reporter, time.monotonic()
-        self._done, self._told = 0, 0.0
+        self._reporter, self._done = reporter, 0
+        self._began = self._told = time.monotonic()
 
     def pytest_runtest_logfinish(self) -> None:
         """Count a test; tell."""
         self._done += 1
-        total = max(self._reporter._session.testscollected if self._reporter._session else 0, 1)
-        share = self._done / total
-        if share < self._told + _STEP or share >= 1:
+        total, now = self._reporter._numcollected, time.monotonic()
+        if now < self._told + _SECONDS or not 0 < self._done < total:
             return
-        self._told = share
-        minutes = (time.monotonic() - self._began) / 60
+        self._told, minutes = now, (now - self._began) / 60
         self._reporter.write_line("")
         self._reporter.write_line(
             f"==> {self._done:,} of {total:,} tests after {minutes:.1f} min, "
-            f"about {minutes / share - minutes:.0f} min to go"
+            f"about {minutes * (total / self._done - 1):.0f} min to go"
         )
 
 
