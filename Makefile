@@ -111,9 +111,10 @@ test-deploy: $(VENV)/.dev ## image, nginx, ship.sh, updates under load: for real
 	$(call debian,zstd,zstd,make test-deploy)
 	$(BIN)/python -m pytest -m deploy
 
-lint: $(VENV)/.dev ## ruff and mypy
+lint: $(VENV)/.dev ## ruff, import-linter and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: $(VENV)/.dev ## put the code in order

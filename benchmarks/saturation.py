@@ -14,7 +14,7 @@ from typing import Protocol
 
 from benchmarks.stack import ROOT
 from benchmarks.workspace import Workspace
-from models.api.backend import Backend
+from models.api.device import Backend
 from serving.engine.openmp import variables
 
 

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import get_args
 
 from models.api import metadata as metadata_module
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
-from models.api.precision import Precision
 from models.registry import load_captioner
 from models.store import ModelNotFoundError
 from training.data.coco import CaptionedImage, DataError, load_split

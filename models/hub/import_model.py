@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from models import store
 from models.api import metadata as metadata_module
 from models.api.metadata import CARD_NAME
-from models.hub.conversion import CONFIG_NAME, Convert, ModelImportError, read_json
+from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
 from models.hub.repository import HubModel
 from models.registry import METHODS, find_method, load_any, load_object, method_of_architecture
 from models.store import StoredModel, content_version

@@ -30,7 +30,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 from models.hub.download import DownloadError, Patience, fetch, verify
 
 _SIDE_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")

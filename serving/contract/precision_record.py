@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.api.backend import BackendSetting
 from models.api.captioner import Captioner
-from models.api.precision import PrecisionSetting
+from models.api.device import BackendSetting, PrecisionChoice, PrecisionSetting
+from models.choose import load_fastest
 from models.registry import load_captioner
-from models.runtimes.choose import PrecisionChoice, load_fastest
 
 _VARIABLE = "_CAPTIONBOX_RUN_FOLDER"
 
@@ -43,7 +42,7 @@ def load(
         backend: the setting.
 
     Raises:
-        models.api.backend.BackendError: the model does not run on the backend asked for.
+        models.api.device.BackendError: the model does not run on the backend asked for.
         models.api.metadata.BrokenModelError: the model is damaged.
         ValueError: the model's method cannot compute in the precision asked for.
     """

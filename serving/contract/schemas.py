@@ -9,11 +9,11 @@ from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from models.api.device import PrecisionChoice
 from models.api.options import CaptionOptions, OptionName
 from models.api.preprocessing import Fit
 from models.api.results import Caption
 from models.registry import Kind
-from models.runtimes.choose import PrecisionChoice
 from serving.base.problems import ProblemDetails
 
 

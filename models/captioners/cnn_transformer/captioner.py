@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 
 from models.api import metadata as metadata_module
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
-from models.api.precision import Precision
 from models.captioners.base import NetworkCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
 from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 import models.api.metadata as metadata_module
 from models.api.options import CaptionOptions
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 from models.hub.download import Patience
 from models.hub.import_model import prepare
 from models.hub.repository import HubModel

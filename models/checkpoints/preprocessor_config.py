@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.api.preprocessing import PreprocessSpec
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 
 FILE_NAME = "preprocessor_config.json"
 PROCESSOR_FILE_NAME = "processor_config.json"

@@ -14,16 +14,23 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from models.api.backend import Backend, BackendSetting, has_openvino
 from models.api.captioner import Captioner
+from models.api.device import (
+    Backend,
+    BackendSetting,
+    Precision,
+    PrecisionChoice,
+    PrecisionSetting,
+    has_openvino,
+    keeps_its_scores,
+)
 from models.api.metadata import ModelMetadata, read
 from models.api.options import CaptionOptions
-from models.api.precision import Precision, PrecisionSetting, keeps_its_scores
 from models.registry import captioner_class, find_method, load_captioner
+from models.runtimes.formats import formats
 from models.runtimes.openvino.files import GraphsInfo, has_graphs
-from models.runtimes.processor import formats, has_bf16, has_int8
+from models.runtimes.processor import has_bf16, has_int8
 
 logger = logging.getLogger(__name__)
 
@@ -31,27 +38,6 @@ _PICTURES = 4
 _REPEATS = 3
 _GAIN = 0.9
 """A narrower format must take less than this share of the time before it is taken."""
-
-
-class PrecisionChoice(BaseModel):
-    """How a model computes, and why.
-
-    Attributes:
-        precision: the number format.
-        asked: the setting.
-        backend: what runs the network.
-        backend_asked: the setting.
-        ms_per_caption: measured time by format, OpenVINO's named so; empty where nothing was
-            measured.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    precision: Precision
-    asked: PrecisionSetting
-    backend: Backend = "torch"
-    backend_asked: BackendSetting = "torch"
-    ms_per_caption: dict[str, float] = {}
 
 
 class _Way(NamedTuple):
@@ -128,9 +114,9 @@ def load_fastest(
         clock: seconds.
 
     Raises:
-        models.api.backend.BackendError: the model does not run on the backend asked for.
+        models.api.device.BackendError: the model does not run on the backend asked for.
         models.api.metadata.BrokenModelError: the model is damaged.
-        models.runtimes.processor.PrecisionError: this processor cannot compute in the precision.
+        models.runtimes.formats.PrecisionError: this processor cannot compute in the precision.
         ValueError: the model's method cannot.
     """
     allowed = _ways(directory, asked, backend)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.api.precision import Precision
-from models.layers.packing import Activation, Linear, pack_linear
+from models.api.device import Precision
+from models.runtimes.torch.packing import Activation, Linear, pack_linear
 
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from models.api.preprocessing import PreprocessSpec
-from models.hub.conversion import ModelImportError
-from models.hub.preprocessor_config import read_content, read_spec
+from models.checkpoints.preprocessor_config import read_content, read_spec
+from models.checkpoints.pretrained import ModelImportError
 
 DEFAULT = PreprocessSpec(height=48, width=64, fit="pad", resample="lanczos", mean=(0.1, 0.2, 0.3))
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.api.precision import Precision
+from models.api.device import Precision
 from models.runtimes.processor import has_int8, sums_of_bytes_are_exact
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
