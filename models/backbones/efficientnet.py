@@ -1,26 +1,13 @@
-"""Build a convolutional trunk by name; every trunk maps `[B, 3, H, W]` to `[B, C, H/32, W/32]`."""
+"""EfficientNet-B0 (Tan and Le 2019) of transformers, the image encoder of `keras-example`."""
 
 from __future__ import annotations
-
-from typing import Literal, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.backbones.mobilenet_edgetpu import BLOCKS, BlockSpec, MobileNetEdgeTpu
-
-BackboneName = Literal["mobilenet_edgetpu", "efficientnet_b0", "tiny"]
-
-_TINY_BLOCKS = (
-    BlockSpec("fused", 8, 16, 3, 2),
-    BlockSpec("fused", 8, 16, 3, 2),
-    BlockSpec("depthwise", 8, 16, 3, 2),
-    BlockSpec("depthwise", 8, 16, 5, 2),
-)
-
 
 class EfficientNetTrunk(nn.Module):
-    """EfficientNet-B0 from transformers, without its classifier (Tan and Le 2019).
+    """EfficientNet-B0 without its classifier: 4.0 M parameters.
 
     Random weights: they arrive with a checkpoint or with `load_pretrained`.
     """
@@ -69,21 +56,18 @@ class EfficientNetTrunk(nn.Module):
         return features
 
 
-def build_backbone(name: str) -> nn.Module:
-    """Return a trunk with an `out_channels: int` attribute.
+def load_pretrained(trunk: nn.Module, source: str) -> None:
+    """Put weights of the hub into an `EfficientNetTrunk`.
 
     Args:
-        name: `"mobilenet_edgetpu"` (2.8 M parameters without its classifier), `"efficientnet_b0"`
-            (4.0 M) or `"tiny"` (a few thousand, for tests).
+        trunk: from this module.
+        source: hub id, with `@revision` if need be, or a `save_pretrained` directory.
 
     Raises:
-        ValueError: no such trunk.
+        OSError: it cannot be fetched or read.
+        ValueError: it is another network.
     """
-    if name == "mobilenet_edgetpu":
-        return MobileNetEdgeTpu(BLOCKS)
-    if name == "efficientnet_b0":
-        return EfficientNetTrunk()
-    if name == "tiny":
-        return MobileNetEdgeTpu(_TINY_BLOCKS, head_channels=16)
-    known = ", ".join(get_args(BackboneName))
-    raise ValueError(f"unknown backbone {name!r}; known: {known}")
+    if not isinstance(trunk, EfficientNetTrunk):
+        raise ValueError("this is no EfficientNet")
+    name, _, revision = source.partition("@")
+    trunk.load_pretrained(name, revision or "main")

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from training.data.disk import shortage
+from training.data.machine import shortage
 
 LOG_NAME = "log.jsonl"
 MODEL_NAME = "model"

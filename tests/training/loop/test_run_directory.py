@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.export.run_directory import (
+from training.loop.run_directory import (
     RunError,
     append_log,
     complete_checkpoints,
@@ -75,7 +75,7 @@ def test_cache_on_a_small_disk_is_refused_before_training(
 
 def test_free_space_without_a_disk_to_fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = shutil.disk_usage(tmp_path)._replace(free=150_000_000)
-    monkeypatch.setattr("training.data.disk.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("training.data.machine.shutil.disk_usage", lambda _: free)
     require_space(tmp_path, 3_000_000, averaged=False)
     for parameters, averaged, needed in (
         (3_000_000, True, "156 MB"),
