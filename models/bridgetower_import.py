@@ -12,6 +12,7 @@ from transformers import BridgeTowerForImageAndTextRetrieval, RobertaTokenizer
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from models.hub_preprocessing import FILE_NAME
+from models.hub_weights import save_network
 from models.import_error import ModelImportError
 from models.importing import load_pretrained, read_json
 from models.metadata import ModelMetadata
@@ -31,7 +32,7 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     except Exception as error:  # transformers and tokenizers raise many kinds
         raise ModelImportError(f"the tokenizer cannot be read: {error}") from error
     spec = preprocess_spec(read_json(directory / FILE_NAME))
-    network.save_pretrained(target)
+    save_network(network, directory, target)
     tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models import hub_preprocessing
+from models.hub_weights import save_network
 from models.import_error import ModelImportError
 from models.importing import CONFIG_NAME, load_pretrained, read_json
 from models.interface import CaptionOptions, DecodeDefaults
@@ -33,7 +34,7 @@ def convert(source: Path, target: Path) -> ModelMetadata:
     spec = hub_preprocessing.read_spec(read_json(source / hub_preprocessing.FILE_NAME))
     # Nothing asks for the pooled output.
     network: VitGpt2 = load_pretrained(VitGpt2, source, may_miss=("encoder.pooler.",))
-    network.save_pretrained(target)
+    save_network(network, source, target)
     tokenizer.save(target)
     return ModelMetadata(
         method="vit-gpt2",

@@ -13,6 +13,7 @@ from models.families import METHOD, family_class
 from models.families.checkpoint import model_type, open_tokenizer
 from models.families.family import Family
 from models.hub_preprocessing import read_content
+from models.hub_weights import save_network
 from models.import_error import ModelImportError
 from models.importing import CONFIG_NAME, load_pretrained, read_json
 from models.interface import DecodeDefaults
@@ -53,7 +54,7 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     settings = read_content(directory)
     spec = family.spec(settings)
     _check(family, spec)
-    family.network.save_pretrained(target)
+    save_network(family.network, directory, target)
     family.tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,

@@ -14,7 +14,6 @@ from huggingface_hub import constants
 
 import models.metadata as metadata_module
 from models.catalogue import load_captioner
-from models.fetch import Patience
 from models.hub import HubModel
 from models.import_error import ModelImportError
 from models.importing import prepare
@@ -24,7 +23,6 @@ from tests.hub import Hub, Repository, running
 from tests.server import ROOT, environment
 
 NAME = "nlpconnect/vit-gpt2-image-captioning"
-QUICK = Patience(attempts=2, pause=0.01, timeout=5)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-    monkeypatch.setattr("models.hub.constants.HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    # It hands on 10 MB at a time, and waits a second between its tries.
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 10)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("models.hub_download.ATTEMPTS", 2)
+    monkeypatch.setattr("models.store.imports_folder", lambda: tmp_path / "imports")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with running() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -98,7 +101,7 @@ def test_a_directory_gives_the_same_model(hub: Hub, checkpoint: Path, tmp_path: 
 def test_a_broken_connection_is_gone_on_with(hub: Hub, checkpoint: Path, how: str) -> None:
     hub.cuts = [(0.5, how), (0.5, how)]
     found = HubModel.find(NAME)
-    path = found.fetch("pytorch_model.bin", QUICK)
+    path = found.fetch(["pytorch_model.bin"]) / "pytorch_model.bin"
     assert path.read_bytes() == (checkpoint / "pytorch_model.bin").read_bytes()
     ranges = [r for method, path, r in hub.asked if method == "GET" and path.startswith("/cdn")]
     assert ranges[0] is None
@@ -108,16 +111,16 @@ def test_a_broken_connection_is_gone_on_with(hub: Hub, checkpoint: Path, how: st
 
 
 def test_a_second_run_goes_on_where_the_first_gave_up(hub: Hub, checkpoint: Path) -> None:
-    hub.cuts = [(0.5, "close"), (0.0, "close"), (0.0, "close")]
+    hub.cuts = [(0.5, "close"), *[(0.0, "close")] * 20]
     found = HubModel.find(NAME)
     with pytest.raises(ModelImportError, match="gave up after 2 attempts without progress"):
-        found.fetch("pytorch_model.bin", QUICK)
+        found.fetch(["pytorch_model.bin"])
     hub.cuts, hub.asked = [], []
-    path = found.fetch("pytorch_model.bin", QUICK)
+    path = found.fetch(["pytorch_model.bin"]) / "pytorch_model.bin"
     assert path.read_bytes() == (checkpoint / "pytorch_model.bin").read_bytes()
     assert [r for method, _, r in hub.asked if method == "GET" and r]
     hub.asked = []
-    assert found.fetch("pytorch_model.bin") == path
+    assert found.fetch(["pytorch_model.bin"]) == path.parent
     assert hub.asked == []
 
 
@@ -125,9 +128,9 @@ def test_damaged_bytes_are_found_out(hub: Hub) -> None:
     hub.damage = True
     found = HubModel.find(NAME)
     with pytest.raises(ModelImportError, match=r"SHA-256 .* expected .*: damaged"):
-        found.fetch("pytorch_model.bin", QUICK)
+        found.fetch(["pytorch_model.bin"])
     hub.damage = False
-    assert found.fetch("pytorch_model.bin", QUICK).is_file()
+    assert (found.fetch(["pytorch_model.bin"]) / "pytorch_model.bin").is_file()
 
 
 def test_what_huggingface_hub_has_is_not_fetched_again(
@@ -140,7 +143,7 @@ def test_what_huggingface_hub_has_is_not_fetched_again(
         if path.is_file():
             (cache / found.sha / path.name).write_bytes(path.read_bytes())
     hub.asked = []
-    folder = found.fetch_all()
+    folder = found.fetch(found.needed())
     assert (folder / "vocab.json").read_bytes() == (checkpoint / "vocab.json").read_bytes()
     assert hub.asked == []
 
@@ -157,10 +160,10 @@ def test_a_revision_is_pinned(hub: Hub) -> None:
 def test_gated_models_want_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repositories[NAME].gated = True
     with pytest.raises(ModelImportError, match="is gated: accept its terms"):
-        HubModel.find(NAME).fetch("config.json")
+        HubModel.find(NAME).fetch(["config.json"])
     monkeypatch.setenv("HF_TOKEN", "hf_good")
-    assert HubModel.find(NAME).fetch("config.json").is_file()
-    assert HubModel.find(NAME).fetch("pytorch_model.bin").is_file()
+    for file in ("config.json", "pytorch_model.bin"):
+        assert (HubModel.find(NAME).fetch([file]) / file).is_file()
     # The token is the hub's; no other host gets to see it.
     assert hub.leaked == []
 
