@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 import models.metadata as metadata_module
 from models.catalogue import load_captioner
@@ -41,9 +48,12 @@ def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    # It hands on 10 MB at a time, and waits a second between its tries.
+    # It hands on 10 MB at a time, and waits for seconds between its tries, as we do.
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 10)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    hasty = SimpleNamespace(sleep=lambda seconds: None)
+    for module in ("huggingface_hub.file_download", "huggingface_hub.utils._http"):
+        monkeypatch.setattr(f"{module}.time", hasty)
+    monkeypatch.setattr("models.hub_download.time", hasty)
     monkeypatch.setattr("models.hub_download.ATTEMPTS", 2)
     monkeypatch.setattr("models.store.imports_folder", lambda: tmp_path / "imports")
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -148,6 +158,82 @@ def test_what_huggingface_hub_has_is_not_fetched_again(
     assert hub.asked == []
 
 
+def test_weights_that_huggingface_hub_has_are_not_fetched_for_want_of_a_card(
+    hub: Hub, checkpoint: Path, tmp_path: Path
+) -> None:
+    found = HubModel.find(NAME)
+    cache = tmp_path / "hf" / "hub" / f"models--{NAME.replace('/', '--')}" / "snapshots"
+    (cache / found.sha).mkdir(parents=True)
+    shutil.copy(checkpoint / "pytorch_model.bin", cache / found.sha)
+    (tmp_path / "model").mkdir()
+    prepare(NAME, tmp_path / "model")
+    assert "pytorch_model.bin" not in hub.fetched()
+    assert (cache / found.sha / "pytorch_model.bin").is_file()
+
+
+def test_a_hub_that_falls_silent_is_said_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = HubModel.find(NAME)
+    found.fetch(["config.json"])
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelImportError, match=r"README\.md cannot be fetched from http://127"):
+        found.fetch(["README.md"])
+    with pytest.raises(ModelImportError, match=r"model\.bin cannot be fetched from http://127"):
+        found.fetch(["pytorch_model.bin"])
+
+
+def test_a_machine_that_is_told_to_stay_offline_says_so(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelImportError, match="HF_HUB_OFFLINE"):
+        prepare(NAME, tmp_path)
+    assert hub.asked == []
+
+
+def test_a_full_disk_is_said_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found = HubModel.find(NAME)
+    monkeypatch.setattr("models.hub_download.http_get", full)
+    with pytest.raises(ModelImportError, match=r"model\.bin cannot be written: No space left"):
+        found.fetch(["pytorch_model.bin"])
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_safetensors_are_taken_as_they_are(hub: Hub, tmp_path: Path, parts: int) -> None:
+    source = write_vit_gpt2(tmp_path / "source", pickled=False)
+    weights = [source / "model.safetensors"]
+    if parts == 2:
+        weights = split(weights[0])
+    hub.repositories[NAME] = Repository(source)
+    targets = [tmp_path / "one", tmp_path / "two"]
+    for target, origin in zip(targets, [NAME, str(source)], strict=True):
+        target.mkdir()
+        prepare(origin, target)
+        for path in weights:
+            assert (target / path.name).read_bytes() == path.read_bytes()
+            # Not the same file: what somebody does to his own must not reach the store's.
+            assert (target / path.name).stat().st_nlink == 1
+        assert load_captioner(target).caption(random_pictures(1), CaptionOptions())[0][0].text
+
+
+def split(path: Path) -> list[Path]:
+    """Turn a file of weights into two and an index; return the two."""
+    tensors = load_file(path)
+    path.unlink()
+    names = sorted(tensors)
+    parts, index = [], {}
+    for number, half in enumerate((names[::2], names[1::2]), 1):
+        part = path.with_name(f"model-{number:05}-of-00002.safetensors")
+        save_file({name: tensors[name] for name in half}, part, {"format": "pt"})
+        index.update(dict.fromkeys(half, part.name))
+        parts.append(part)
+    content = {"metadata": {}, "weight_map": index}
+    path.with_name("model.safetensors.index.json").write_text(json.dumps(content))
+    return parts
+
+
 def test_a_revision_is_pinned(hub: Hub) -> None:
     sha = "a" * 40
     hub.repositories[NAME].revisions = {"v1": sha, sha: sha}
@@ -238,12 +324,71 @@ def test_a_directory_has_no_revision(checkpoint: Path, tmp_path: Path) -> None:
         prepare(str(checkpoint), tmp_path, "main")
 
 
-def test_the_command(hub: Hub, tmp_path: Path) -> None:
-    env = {
-        **environment(tmp_path / "bentoml"),
+def surroundings(hub: Hub, folder: Path) -> dict[str, str]:
+    """Return an environment in which the command leaves everything in `folder`."""
+    (folder / "tmp").mkdir(parents=True)
+    return {
+        **environment(folder / "bentoml"),
         "HF_ENDPOINT": hub.url,
-        "HF_HOME": str(tmp_path / "hf2"),
+        "HF_HOME": str(folder / "hf"),
+        "TMPDIR": str(folder / "tmp"),
     }
+
+
+def taken(folder: Path) -> int:
+    """Return the bytes on disk of all that is in a folder; what has two names counts once."""
+    sizes = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                about = (Path(place) / name).lstat()
+                sizes[about.st_ino] = about.st_blocks * 512
+    return sum(sizes.values())
+
+
+def test_a_killed_import_goes_on_and_makes_one_copy(hub: Hub, tmp_path: Path) -> None:
+    source = write_vit_gpt2(tmp_path / "source", pickled=False)
+    weights = source / "model.safetensors"
+    # What nobody asks for makes it large.
+    large = {**load_file(weights), "ballast": torch.rand(12_000_000)}
+    save_file(large, weights, {"format": "pt"})
+    size = weights.stat().st_size
+    hub.repositories[NAME] = Repository(source)
+    home = tmp_path / "home"
+    env = surroundings(hub, home)
+    command = [sys.executable, "-m", "models", "import", NAME, "--as", "vit-gpt2"]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+
+    hub.cuts = [(0.7, "stall")]
+    killed = start()
+    deadline = time.monotonic() + 120
+    while taken(home) < size * 0.4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+
+    hub.asked = []
+    peak = 0
+    done = start()
+    while done.poll() is None:
+        peak = max(peak, taken(home))
+        time.sleep(0.002)
+    assert done.returncode == 0, done.communicate()[1]
+    (wanted,) = [r for method, path, r in hub.asked if method == "GET" and "/cdn/" in path]
+    assert wanted is not None
+    assert int(wanted.removeprefix("bytes=").rstrip("-")) >= size * 0.4
+    assert size < peak < 1.1 * size
+    (stored,) = (home / "bentoml" / "models" / "vit-gpt2").glob("*/model.safetensors")
+    assert stored.read_bytes() == weights.read_bytes()
+    assert list((home / "bentoml" / "captionbox" / "imports").iterdir()) == []
+
+
+def test_the_command(hub: Hub, tmp_path: Path) -> None:
+    # Bars, as on a terminal.
+    env = {**surroundings(hub, tmp_path / "home"), "TQDM_POSITION": "-1"}
+    hub.xet = True
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -259,6 +404,9 @@ def test_the_command(hub: Hub, tmp_path: Path) -> None:
     hub.cuts = [(0.3, "reset")]
     done = run("import", NAME, "--as", "vit-gpt2")
     assert done.returncode == 0, done.stderr
+    assert "pytorch_model.bin: 100%" in done.stderr
+    # Neither another protocol nor who is asking.
+    assert not [path for _, path, _ in hub.asked if "xet" in path or "agent" in path]
     assert "serve it with CAPTIONBOX_MODELS=vit-gpt2" in done.stderr
     assert "Traceback" not in done.stderr
     assert run("list").stdout.split("\t")[1] == "vit-gpt2"
