@@ -17,10 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import get_hf_file_metadata
+from huggingface_hub import get_hf_file_metadata, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers
 
 from models.import_error import ModelImportError
 
@@ -48,11 +47,14 @@ def fetch_large(url: str, target: Path, endpoint: str) -> None:
         Exception: huggingface_hub's or httpx2's, where the hub refuses; OSError of the disk.
     """
     about = get_hf_file_metadata(url, endpoint=endpoint, retry_on_errors=True)
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "captionbox", "Accept-Encoding": "identity"}
+    if token := get_token():
+        headers["Authorization"] = f"Bearer {token}"
     part = target.with_name(target.name + ".part")
     with part.open("ab") as file:
-        if about.size is not None and file.tell() > about.size:
-            file.truncate(0)
+        if about.size is None or file.tell() > about.size:
+            file.seek(0)
+            file.truncate()
         insist(
             lambda: http_get(
                 url,
