@@ -19,9 +19,9 @@ from benchmarks.results import markdown
 from benchmarks.rounds import Clock, Measured, measure
 from benchmarks.stack import TASK_SECONDS, Stack, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from models.precision import has_bf16, has_int8
-from serving.cores import available_cores
-from serving.openmp import variables
+from models.api.precision import has_bf16, has_int8
+from serving.base.machine import available_cores
+from serving.engine.openmp import variables
 
 logger = logging.getLogger(__name__)
 

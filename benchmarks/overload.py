@@ -27,7 +27,7 @@ import psutil
 
 from benchmarks.load import Answer, Load, Picture, percentile
 from benchmarks.overload_plot import plot
-from serving.cores import available_cores
+from serving.base.machine import available_cores
 from tests.drawings import NAMES, draw, encode
 from tests.server import ROOT, Server, install
 

@@ -59,7 +59,7 @@ class Workspace:
 
     def model(self) -> Path:
         """Return the same weights as a model directory of ours."""
-        from models.importing import prepare
+        from models.hub.import_model import prepare
 
         target = self._folder("model")
         if not target.is_dir():
@@ -70,9 +70,9 @@ class Workspace:
 
     def graphs(self) -> Path | None:
         """Return `model` with graphs for OpenVINO; `None` where it is not installed."""
-        from models.backend import has_openvino
-        from models.calibration import draw_pictures
-        from models.openvino_export import WEIGHTS, export
+        from models.api.backend import has_openvino
+        from models.runtimes.openvino.calibration import draw_pictures
+        from models.runtimes.openvino.export import WEIGHTS, export
 
         if not has_openvino():
             return None

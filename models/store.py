@@ -14,7 +14,7 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException, NotFound
 
-from models.metadata import FILE_NAME, ModelMetadata, read
+from models.api.metadata import FILE_NAME, ModelMetadata, read
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def install(
         The stored model. With a fixed version that is already there, that one, unchanged.
 
     Raises:
-        models.metadata.BrokenModelError: `directory` is no Captionbox model.
+        models.api.metadata.BrokenModelError: `directory` is no Captionbox model.
         ValueError: `name` or `version` is not allowed by the store.
     """
     metadata = read(directory)
@@ -142,7 +142,7 @@ def find(tag: str) -> StoredModel:
 
     Raises:
         ModelNotFoundError: there is none.
-        models.metadata.BrokenModelError: it is there but damaged.
+        models.api.metadata.BrokenModelError: it is there but damaged.
     """
     try:
         model = bentoml.models.get(tag)

@@ -15,16 +15,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving.access import CLIENT_GONE
-from serving.caption_api import caption_routes
-from serving.docs_page import docs_routes
-from serving.gateway import gateway_of
-from serving.match_api import match_route
-from serving.openai_api import openai_route
-from serving.openapi import document
-from serving.pages import page_routes
-from serving.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
-from serving.settings import Settings
+from serving.api.captions import caption_routes
+from serving.api.docs_page import docs_routes
+from serving.api.match import match_route
+from serving.api.openai.chat import openai_route
+from serving.api.openapi.document import document
+from serving.api.pages import page_routes
+from serving.base.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
+from serving.base.settings import Settings
+from serving.gateway.gateway import gateway_of
+from serving.http.access import CLIENT_GONE
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 

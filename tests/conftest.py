@@ -18,7 +18,7 @@ from tests.server import Server, install
 
 @pytest.fixture(autouse=True)
 def _pillows_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep from the next test the limit on pixels that `serving.images` sets in Pillow."""
+    """Keep from the next test the limit on pixels that `serving.pictures.images` sets in Pillow."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
@@ -163,8 +163,8 @@ def fetching_server(site: Site, bentoml_home: Path, start_server: Callable[..., 
 def vit_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a small `vit-gpt2` with random weights, as `python -m models import` makes it."""
     # Imported here: the tests that need no network stay quick.
-    from models import metadata
-    from models.importing import prepare
+    from models.api import metadata
+    from models.hub.import_model import prepare
     from tests.checkpoints import write_vit_gpt2
 
     target = tmp_path_factory.mktemp("vit-gpt2")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from training.captioning import caption_images, texts
-from training.coco import load_split
+from models.api.options import CaptionOptions
+from models.registry import load_captioner
+from training.data.coco import load_split
 from training.evaluate import evaluate, main
-from training.model_card import card
+from training.export.model_card import card
+from training.metrics.captioning import caption_images, texts
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "weights" / "compact"
@@ -24,7 +24,7 @@ def test_is_small_enough_to_commit() -> None:
 
 
 def test_card_says_what_the_metadata_says() -> None:
-    from models.metadata import read
+    from models.api.metadata import read
 
     assert (MODEL / "README.md").read_text(encoding="utf-8") == card(read(MODEL))
 

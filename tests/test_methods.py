@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.catalogue import METHODS
+from models.registry import METHODS
 from tests.asking import PICTURE
 from tests.checkpoints import write_vit_gpt2
 from tests.hub import Repository, running
 from tests.matchers import make_hub_bridgetower
-from tests.models.families import MAKERS
+from tests.models.captioners.vlm.families import MAKERS
 from tests.server import ROOT, Server, environment
 from tests.training.conftest import TINY, write_shapes
 

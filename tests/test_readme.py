@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.interface import CaptionOptions
-from serving.settings import PREFIX, Settings
+from models.api.options import CaptionOptions
+from serving.base.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPUTED = {"engine_workers", "threads"}

@@ -25,25 +25,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from models import metadata as metadata_module
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from models.metadata import BrokenModelError
-from models.precision import Precision
+from models.api import metadata as metadata_module
+from models.api.metadata import BrokenModelError
+from models.api.options import CaptionOptions
+from models.api.precision import Precision
+from models.registry import load_captioner
 from models.store import ModelNotFoundError
-from training.captioning import caption_images, texts
-from training.coco import CaptionedImage, DataError, load_split
-from training.image_cache import ImageCache
-from training.learning_curve import log_of
-from training.metrics import JavaMetric, Scores, score
-from training.model_card import card, is_ours
-from training.model_directory import model_directory
-from training.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
-from training.report import ReportContent, write_report
-from training.run_arguments import add_image_cache
-from training.run_directory import DATA_NAME, RunError, find_in_run
-from training.score_rows import metric_rows, statistic_rows
-from training.session import read_sources
+from training.data.coco import CaptionedImage, DataError, load_split
+from training.data.image_cache import ImageCache
+from training.data.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
+from training.export.learning_curve import log_of
+from training.export.model_card import card, is_ours
+from training.export.model_directory import model_directory
+from training.export.report import ReportContent, write_report
+from training.export.run_directory import DATA_NAME, RunError, find_in_run
+from training.loop.run_arguments import add_image_cache
+from training.loop.session import read_sources
+from training.metrics.captioning import caption_images, texts
+from training.metrics.score_rows import metric_rows, statistic_rows
+from training.metrics.scores import JavaMetric, Scores, score
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def evaluate(
         data: data set folder.
         split: `train`, `val` or `test`.
         beams: beam width; `None` is the model's default.
-        tokenizer: how captions become words, see `training.metrics.score`.
+        tokenizer: how captions become words, see `training.metrics.scores.score`.
         batch_size: pictures a batch.
         with_java: metrics to run in Java.
         image_cache: folder for decoded pictures; `None` decodes anew.

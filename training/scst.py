@@ -24,28 +24,29 @@ import torch
 from torch import Tensor, nn
 from transformers import set_seed
 
-from models import metadata as metadata_module
-from models.caption_network import IGNORED
-from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_captioner import CnnTransformerCaptioner
-from models.decoding import Hypothesis, SearchSettings, beam_search, sample
-from models.metadata import BrokenModelError
-from models.special_tokens import BOS_ID, EOS_ID, PAD_ID
+from models.api import metadata as metadata_module
+from models.api.metadata import BrokenModelError
+from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
+from models.captioners.cnn_transformer.network import CnnTransformer
+from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, CaptionTokenizer
+from models.decoding.beam import beam_search
+from models.decoding.protocol import Hypothesis, SearchSettings
+from models.decoding.sampling import sample
+from models.layers.network_protocol import IGNORED
 from models.store import ModelNotFoundError
-from models.tokenizer import CaptionTokenizer
-from training import run_directory
-from training.cider_d import CiderD, CiderReferences
-from training.coco import CaptionedImage, DataError
-from training.dataset import TrainingItem, stack_pixels
-from training.mixture import DataSource
-from training.model_directory import load_trainable, model_directory
-from training.processes import is_main, start_logging
-from training.recipe import Recipe, RecipeError, load_recipe
-from training.run_arguments import add_run_arguments
-from training.run_directory import RunError
-from training.session import Session, read_start, write_start
-from training.splits import Splits
-from training.trainer import CaptionTrainer
+from training.data.coco import CaptionedImage, DataError
+from training.data.dataset import TrainingItem, stack_pixels
+from training.data.mixture import DataSource
+from training.data.processes import is_main, start_logging
+from training.data.splits import Splits
+from training.export import run_directory
+from training.export.model_directory import load_trainable, model_directory
+from training.export.run_directory import RunError
+from training.loop.run_arguments import add_run_arguments
+from training.loop.session import Session, read_start, write_start
+from training.loop.trainer import CaptionTrainer
+from training.metrics.cider_d import CiderD, CiderReferences
+from training.recipes.recipe import Recipe, RecipeError, load_recipe
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@
     python -m training.train --out RUN --resume
 
 Shows a progress bar, loss and validation CIDEr; writes checkpoints and the best model into RUN
-(`training/run_directory.py` says what is where). `--set key=value` changes a recipe's number,
-`--set model.d_model=256` one of the network's. Validation runs on the first `--data`'s `val` split.
+(`training/export/run_directory.py` says what is where). `--set key=value` changes a recipe's
+number, `--set model.d_model=256` one of the network's. Validation runs on the first `--data`'s
+`val` split.
 
 `--init` goes on from a trained model (a tag of the store, a model directory or another run) and
 keeps its vocabulary: fine-tuning on one's own pictures. Without it the network starts afresh.
@@ -28,33 +29,33 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import set_seed
 
+from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.metadata import read as read_metadata
+from models.api.preprocessing import PreprocessSpec
 from models.backbones.builder import EfficientNetTrunk
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, load_imagenet_weights
-from models.caption_network import TrainableNetwork
-from models.cnn_transformer import CnnTransformer
-from models.metadata import BrokenModelError, ModelMetadata
-from models.metadata import read as read_metadata
-from models.preprocessing import PreprocessSpec
+from models.captioners.cnn_transformer.network import CnnTransformer
+from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
+from models.layers.network_protocol import TrainableNetwork
 from models.store import ModelNotFoundError
-from models.tokenizer import CaptionTokenizer
-from training import run_directory
-from training.coco import DataError
-from training.mixture import DataSource
-from training.model_directory import TrainingVocabulary, load_trainable, model_directory
-from training.output_bias import log_frequencies
-from training.processes import is_main, start_logging
-from training.recipe import Recipe, RecipeError, load_recipe
-from training.run_arguments import add_run_arguments
-from training.run_directory import RunError
-from training.session import Session, read_start, write_start
-from training.splits import Splits
+from training.data.coco import DataError
+from training.data.mixture import DataSource
+from training.data.processes import is_main, start_logging
+from training.data.splits import Splits
+from training.export import run_directory
+from training.export.model_directory import TrainingVocabulary, load_trainable, model_directory
+from training.export.run_directory import RunError
+from training.loop.output_bias import log_frequencies
+from training.loop.run_arguments import add_run_arguments
+from training.loop.session import Session, read_start, write_start
+from training.recipes.recipe import Recipe, RecipeError, load_recipe
 
 logger = logging.getLogger(__name__)
 
 CONFIG_MODULES = {
-    "compact": "models.compact",
-    "tf-tutorial": "models.tf_tutorial",
-    "keras-example": "models.keras_example",
+    "compact": "models.captioners.cnn_transformer.compact",
+    "tf-tutorial": "models.captioners.cnn_transformer.tf_tutorial",
+    "keras-example": "models.captioners.cnn_transformer.keras_example",
 }
 """Method name to the module with its `config(vocab_size)` and `DEFAULTS`."""
 
@@ -195,7 +196,7 @@ def train(
     Args:
         recipe: all numbers.
         data: data sets with a `train` split; the first one's `val` split validates.
-        run: the run's folder, see `training.run_directory`.
+        run: the run's folder, see `training.export.run_directory`.
         resume: continue from the newest complete checkpoint in `run`.
         trunk: pretrained trunk weights for a fresh run.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.

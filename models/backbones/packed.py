@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, SameConv2d, same_padding
-from models.packing import PackedConvolution
+from models.layers.packing import PackedConvolution
 
 Trunk = Callable[[Tensor], Tensor]
 """Maps images `[B, 3, H, W]`, channels last, to features `[B, C, H / 32, W / 32]`."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import models.metadata as metadata_module
-from models.cnn_transformer import CnnTransformer
-from models.metadata import BrokenModelError, ModelMetadata
-from models.tokenizer import CaptionTokenizer
+import models.api.metadata as metadata_module
+from models.api.metadata import BrokenModelError, ModelMetadata
+from models.captioners.cnn_transformer.network import CnnTransformer
+from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ import torch
 from transformers import EfficientNetConfig, EfficientNetModel
 
 from models.backbones.builder import EfficientNetTrunk
-from training.recipe import load_recipe
-from training.run_directory import RunError
+from training.export.run_directory import RunError
+from training.recipes.recipe import load_recipe
 from training.train import build_network
 
 

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from serving.pages import SECURITY_HEADERS, WEB
+from serving.api.pages import SECURITY_HEADERS, WEB
 
 INDEX = (WEB / "index.html").read_text(encoding="utf-8")
 MODULES = sorted(path.name for path in (WEB / "js").glob("*.js") if path.name != "docs.js")

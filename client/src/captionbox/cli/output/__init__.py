@@ -1,0 +1,1 @@
+"""Where captions go: formats, files, the terminal, exit codes."""

@@ -1,0 +1,90 @@
+"""Descriptions in image files, through exiftool: it rewrites the metadata and copies the pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from captionbox.cli.output.endings import UsageError
+from captionbox.cli.sources.sources import identity
+
+_TAGS = ("XMP-dc:Description", "IPTC:Caption-Abstract", "EXIF:ImageDescription")
+_AT_ONCE = 200
+
+
+class ExifToolError(Exception):
+    """exiftool could not write to a file; the message is its own."""
+
+
+class ExifTool:
+    """The program `exiftool`.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+
+    def __init__(self) -> None:
+        program = shutil.which("exiftool")
+        if program is None:
+            raise UsageError(
+                "exiftool is not installed; it writes the descriptions (Debian and Ubuntu: package "
+                "libimage-exiftool-perl, Fedora: perl-Image-ExifTool, macOS: brew install exiftool)"
+            )
+        self._program = program
+
+    def described(self, sources: Sequence[str]) -> set[str]:
+        """Return those of the files that have a description already."""
+        found: set[str] = set()
+        for start in range(0, len(sources), _AT_ONCE):
+            paths = {identity(source): source for source in sources[start : start + _AT_ONCE]}
+            tags = [f"-{tag}" for tag in _TAGS]
+            # A file that cannot be read makes exiftool's exit code 1, the others are told all the
+            # same; an absolute path never looks like an option.
+            done = self._run("-j", "-q", "-q", *tags, *paths)
+            for entry in json.loads(done.stdout or b"[]"):
+                if any(str(value).strip() for tag, value in entry.items() if tag != "SourceFile"):
+                    found.add(paths.get(entry["SourceFile"], ""))
+        return found
+
+    def describe(self, source: str, text: str) -> None:
+        """Write a description; the file is replaced all at once, and keeps its time and mode.
+
+        Raises:
+            ExifToolError: the file is of a kind that exiftool does not write, or not writable.
+        """
+        tags = [f"-XMP-dc:Description={text}"]
+        if _fits_iptc(text):
+            tags.append(f"-IPTC:Caption-Abstract={text}")
+        path = Path(identity(source)).resolve()
+        # exiftool refuses to go on where it was killed at a file, so it is given a copy.
+        part = path.with_name(f".captionbox-part-{path.name}")
+        rest = part.with_name(f"{part.name}_exiftool_tmp")
+        try:
+            rest.unlink(missing_ok=True)
+            shutil.copy2(path, part)
+            done = self._run("-q", "-q", "-P", "-overwrite_original", *tags, str(part))
+            if done.returncode != 0:
+                message = os.fsdecode(done.stderr).replace(str(part), source).strip()
+                raise ExifToolError(message or "exiftool failed")
+            part.replace(path)
+        except OSError as error:
+            raise ExifToolError(str(error)) from error
+        finally:
+            part.unlink(missing_ok=True)
+            rest.unlink(missing_ok=True)
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [self._program, *arguments]
+        return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def _fits_iptc(text: str) -> bool:
+    """Whether IPTC, which is Latin-1 unless a file says otherwise, can hold `text`."""
+    try:
+        return len(text.encode("latin-1")) <= 2000
+    except UnicodeEncodeError:
+        return False

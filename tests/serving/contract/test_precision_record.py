@@ -1,0 +1,86 @@
+"""Several engine workers agree on a precision, and `/v1/models` tells it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.contract import precision_record
+from tests.server import ROOT, Server
+
+_WORKER = """
+import sys
+from pathlib import Path
+from models.runtimes import choose as precision_choice
+precision_choice.has_bf16 = lambda: True
+# Each worker would find another format to be the fastest.
+wanted = sys.argv[2]
+precision_choice._seconds = lambda captioner, *_: 1 if captioner.network.precision == wanted else 2
+from serving.contract import precision_record
+captioner = precision_record.load("compact", Path(sys.argv[1]), "auto")
+print(captioner.network.precision)
+"""
+
+
+def test_workers_that_start_together_compute_in_one_precision(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(precision_record._VARIABLE, str(tmp_path))
+    assert precision_record.chosen("compact") is None
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WORKER, str(tiny_model), wanted],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for wanted in ("fp32", "bf16")
+    ]
+    found = {worker.communicate(timeout=120)[0].strip() for worker in workers}
+    assert [worker.returncode for worker in workers] == [0, 0]
+    chosen = precision_record.chosen("compact")
+    assert chosen is not None and found == {chosen.precision}
+
+
+def test_record_is_gone_when_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(precision_record._VARIABLE, "")
+    program = (
+        "import os; from serving.contract import precision_record as r; r.open_record(); "
+        "print(os.environ[r._VARIABLE])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    folder = done.stdout.strip()
+    assert folder and not Path(folder).exists()
+
+
+def test_models_tell_what_they_compute_in(
+    bentoml_home: Path, start_server: Callable[..., Server]
+) -> None:
+    server = start_server(bentoml_home, precision="int8", engine_workers="2")
+    (model,) = httpx.get(f"{server.url}/v1/models").json()["data"]
+    assert model["computes_in"] == {
+        "precision": "int8",
+        "asked": "int8",
+        "backend": "torch",
+        "backend_asked": "torch",
+        "ms_per_caption": {},
+    }
+    assert len(server.workers("captionbox-engine")) == 2
+
+
+def test_a_method_that_cannot_compute_so_ends_the_start(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
+
+    monkeypatch.delenv(precision_record._VARIABLE, raising=False)
+    monkeypatch.setattr(CnnTransformerCaptioner, "precisions", ("fp32",))
+    with pytest.raises(ValueError, match="computes in fp32, not in bf16"):
+        precision_record.load("compact", tiny_model, "bf16")

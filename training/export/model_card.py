@@ -1,0 +1,73 @@
+"""The README of a trained model: what it is, what it learnt from, what it scored."""
+
+from __future__ import annotations
+
+from models.api.metadata import ModelMetadata
+
+_OURS = "library_name: captionbox"
+
+
+def is_ours(text: str) -> bool:
+    """Whether a card was written by `card`, and not by the authors of an imported model."""
+    return _OURS in text
+
+
+def card(metadata: ModelMetadata) -> str:
+    """Return the model card as Markdown; every number in it comes from `metadata`."""
+    lines = [
+        "---",
+        "pipeline_tag: image-to-text",
+        _OURS,
+        *([f"license: {metadata.licence}"] if metadata.licence else []),
+        "---",
+        "",
+        f"# Captionbox `{metadata.method}`",
+        "",
+        f"An image captioner of {metadata.parameters / 1e6:.1f} million parameters, trained with "
+        "Captionbox.",
+        "",
+        "## Data",
+        "",
+        *[f"- {entry}" for entry in metadata.data],
+        "",
+        "## Recipe",
+        "",
+        f"`{metadata.source}`" + (f" at commit {metadata.git_sha}" if metadata.git_sha else ""),
+        "",
+    ]
+    if metadata.metrics:
+        lines += [
+            "## Scores",
+            "",
+            f"Beam search of width {metadata.decode.num_beams}; lower-cased words without "
+            "punctuation; pycocoevalcap's scorers. No number here was measured on training "
+            "pictures.",
+            "",
+            *_table(metadata.metrics),
+        ]
+    if metadata.cider_by_precision:
+        lines += ["## CIDEr by number format", "", *_precision_table(metadata)]
+    if metadata.notes:
+        lines += ["## Notes", "", *[f"- {note}" for note in metadata.notes], ""]
+    return "\n".join(lines)
+
+
+def _precision_table(metadata: ModelMetadata) -> list[str]:
+    measured = metadata.cider_by_precision
+    splits = list(dict.fromkeys(split for scores in measured.values() for split in scores))
+    lines = ["| split | fp32 | " + " | ".join(measured) + " |", "|---" * (len(measured) + 2) + "|"]
+    for split in splits:
+        reference = metadata.metrics.get(split, {}).get("cider")
+        cells = [reference, *(scores.get(split) for scores in measured.values())]
+        shown = ["" if cell is None else f"{cell:.4f}" for cell in cells]
+        lines.append(f"| {split} | " + " | ".join(shown) + " |")
+    return [*lines, ""]
+
+
+def _table(metrics: dict[str, dict[str, float]]) -> list[str]:
+    names = list(dict.fromkeys(name for scores in metrics.values() for name in scores))
+    lines = ["| split | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for split, scores in metrics.items():
+        cells = [f"{scores[name]:.3f}" if name in scores else "" for name in names]
+        lines.append(f"| {split} | " + " | ".join(cells) + " |")
+    return [*lines, ""]

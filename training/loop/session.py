@@ -1,0 +1,307 @@
+"""What every training run shares: its data, its validation, its trainer, its resuming."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
+
+from models.api import metadata as metadata_module
+from models.api.captioner import Captioner
+from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.options import CaptionOptions
+from models.layers.network_protocol import TrainableNetwork
+from models.registry import captioner_class
+from training.data.dataset import CaptionDataset, Collate
+from training.data.image_cache import ImageCache
+from training.data.mixture import DataSource, Mixture
+from training.data.pictures import PictureReader
+from training.data.processes import is_main, leave, process_count
+from training.data.splits import Splits
+from training.export import run_directory
+from training.export.model_directory import TrainingVocabulary, export
+from training.loop.hardware import use_bf16
+from training.loop.learning import fix_what_does_not_learn
+from training.loop.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
+from training.metrics.captioning import caption_images, texts
+from training.metrics.endings import share_of_bad_endings
+from training.metrics.scores import score
+from training.recipes.recipe import Recipe, load_recipe
+
+logger = logging.getLogger(__name__)
+
+VALIDATION_BEAMS = 3
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything a run needs.
+
+    Attributes:
+        recipe: all numbers.
+        splits: the data.
+        network: what learns.
+        tokenizer: its vocabulary.
+        metadata: what the exported model will say of itself, scores apart.
+        run: the run's folder.
+        max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+        image_cache: folder for decoded pictures, see `data.image_cache`; None decodes anew.
+    """
+
+    recipe: Recipe
+    splits: Splits
+    network: TrainableNetwork
+    tokenizer: TrainingVocabulary
+    metadata: ModelMetadata
+    run: Path
+    max_steps: int = -1
+    image_cache: Path | None = None
+
+    @cached_property
+    def reader(self) -> PictureReader:
+        """What reads the pictures of all splits."""
+        spec = self.metadata.preprocess
+        parts = self.splits.all if self.image_cache is not None else ()
+        return PictureReader(
+            spec, [ImageCache(Path(self.image_cache or ""), p, spec) for p in parts]
+        )
+
+    def dataset(self) -> CaptionDataset:
+        """Return the training pictures of all splits."""
+        recipe, train = self.recipe, self.splits.train
+        sizes = tuple(len(part) for part in train)
+        return CaptionDataset(
+            [image for part in train for image in part.images],
+            self.tokenizer,
+            self.reader,
+            recipe.augmentation,
+            recipe.captions_per_image,
+            recipe.max_caption_tokens,
+            recipe.seed,
+            Mixture(sizes, self.splits.weights, recipe.seed),
+        )
+
+    def validate(self) -> dict[str, float]:
+        """Caption the validation split with the network as it is; return its scores by name."""
+        images = self.splits.validation.images
+        kind: Any = captioner_class(self.metadata.method)
+        captioner: Captioner = kind(self.network, self.tokenizer, self.metadata)
+        captions = texts(
+            caption_images(
+                captioner,
+                images,
+                CaptionOptions(num_beams=VALIDATION_BEAMS),
+                reader=self.reader,
+                max_unreadable=self.recipe.max_unreadable,
+            )
+        )
+        references = {i.image_id: i.references for i in images if i.image_id in captions}
+        scores = score(captions, references)
+        return {
+            "cider": scores.cider,
+            "bleu_4": scores.bleu_4,
+            "rouge_l": scores.rouge_l,
+            "bad_endings": share_of_bad_endings(captions.values()),
+        }
+
+    def keep(self, scores: dict[str, float]) -> None:
+        """Export the network as the run's best model."""
+        metrics = {self.splits.validation.name: scores}
+        export(
+            self.network,
+            self.tokenizer,
+            self.metadata.model_copy(update={"metrics": metrics, "cider_by_precision": {}}),
+            self.run / run_directory.MODEL_NAME,
+        )
+
+    def _kept_cider(self) -> float | None:
+        """Return the CIDEr of the model exported before this run was resumed."""
+        try:
+            kept = metadata_module.read(self.run / run_directory.MODEL_NAME)
+        except BrokenModelError:
+            return None
+        return kept.metrics.get(self.splits.validation.name, {}).get("cider")
+
+    def trainer(
+        self,
+        kind: Callable[..., CaptionTrainer] = CaptionTrainer,
+        **extra: Any,
+    ) -> CaptionTrainer:
+        """Return the trainer of this run.
+
+        Args:
+            kind: the trainer's class.
+            extra: further arguments of `kind`.
+
+        Raises:
+            RunError: the disk is too small for the run's checkpoints.
+        """
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        if is_main():  # the folder is the first process's
+            run_directory.require_space(self.run, parameters, self.recipe.average > 0)
+        dataset = self.dataset()
+        fix_what_does_not_learn(self.network, self.recipe)
+        # What only some passes or no pass uses: a trunk that waits, or whose features are given.
+        some_unused = self.recipe.frozen_epochs > 0 or kind is not CaptionTrainer
+        callbacks: list[Any] = [
+            RunLog(self.run),
+            Epochs(self.network, dataset, self.recipe),
+            KeepBest(self.keep, self._kept_cider()),
+            ReadableEnough(dataset, self.recipe.max_unreadable),
+        ]
+        if self.recipe.early_stopping:
+            callbacks.append(EarlyStoppingCallback(self.recipe.early_stopping))
+        arguments = {
+            "recipe": self.recipe,
+            "validate": self.validate,
+            "model": self.network,
+            "args": training_arguments(self.recipe, self.run, self.max_steps, some_unused),
+            "data_collator": Collate.of(self.network),
+            "train_dataset": dataset,
+            "eval_dataset": dataset,
+            "callbacks": callbacks,
+            **extra,
+        }
+        trainer = kind(**arguments)
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def fit(self, trainer: CaptionTrainer, resume: bool) -> Path:
+        """Train, on from the newest complete checkpoint if `resume`; return the best model."""
+        checkpoints = run_directory.complete_checkpoints(self.run) if resume else []
+        if resume and not checkpoints:
+            logger.warning("no complete checkpoint yet: starting from the beginning")
+        trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+        if trainer.state.global_step < trainer.state.max_steps:
+            patience = self.recipe.early_stopping
+            logger.info("stopped early: no better CIDEr for %d validations", patience)
+        leave()
+        return self.run / run_directory.MODEL_NAME
+
+
+def training_arguments(
+    recipe: Recipe, run: Path, max_steps: int, some_unused: bool
+) -> TrainingArguments:
+    """Return the trainer's settings for a recipe.
+
+    Args:
+        recipe: all numbers.
+        run: the run's folder.
+        max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
+        some_unused: some steps leave some learning weights without a gradient.
+    """
+    schedule: str = recipe.schedule
+    if schedule == "constant" and recipe.warmup:
+        schedule = "constant_with_warmup"
+    return TrainingArguments(
+        output_dir=str(run),
+        num_train_epochs=recipe.epochs,
+        max_steps=max_steps,
+        per_device_train_batch_size=recipe.batch_images,
+        gradient_accumulation_steps=recipe.accumulate,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=schedule,
+        warmup_steps=recipe.warmup,
+        max_grad_norm=recipe.max_grad_norm,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=use_bf16(recipe.bf16),
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,  # the best and the last
+        load_best_model_at_end=True,
+        metric_for_best_model="cider",
+        greater_is_better=True,
+        logging_steps=10,
+        report_to=[],
+        # A bar in a log file is noise; `RunLog` writes lines there.
+        disable_tqdm=not sys.stderr.isatty(),
+        seed=recipe.seed,
+        remove_unused_columns=False,
+        dataloader_num_workers=1,
+        ddp_find_unused_parameters=some_unused,
+        # The other processes wait while the first one captions the validation split.
+        ddp_timeout=7200,
+    )
+
+
+def write_start(
+    run: Path, recipe: Recipe, data: list[DataSource], tokenizer: TrainingVocabulary
+) -> None:
+    """Write what `--resume` needs: vocabulary, data folders, step and, last, the recipe."""
+    tokenizer.save(run)
+    sources = [{"folder": str(s.folder.resolve()), "weight": s.weight} for s in data]
+    (run / run_directory.DATA_NAME).write_text(json.dumps(sources), encoding="utf-8")
+    pictures = recipe.batch_images * recipe.accumulate * process_count()
+    (run / run_directory.STEP_NAME).write_text(json.dumps(pictures), encoding="utf-8")
+    text = recipe.model_dump_json(indent=2) + "\n"
+    (run / run_directory.RECIPE_NAME).write_text(text, encoding="utf-8")
+
+
+def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
+    """Return the recipe, for as many processes as there are now, and the data of a run to resume.
+
+    Raises:
+        RunError: there is no run, what it says of its data is damaged, or its steps cannot be
+            shared out evenly.
+        RecipeError: its recipe is damaged.
+    """
+    run_directory.prepare(run, resume=True)
+    recipe = load_recipe(str(run / run_directory.RECIPE_NAME))
+    path = run / run_directory.STEP_NAME
+    if path.is_file():  # runs that began before it existed have none
+        recipe = share_out(recipe, int(path.read_text(encoding="utf-8")), process_count())
+    return recipe, read_sources(run)
+
+
+def share_out(recipe: Recipe, pictures: int, processes: int) -> Recipe:
+    """Return a recipe whose optimiser steps see the same pictures with another number of processes.
+
+    Steps, epochs and schedule then mean what they meant when the run began.
+
+    Args:
+        recipe: as the run began; no process is given more than its `batch_images` at once.
+        pictures: of a step, of all processes together.
+        processes: how many there are now.
+
+    Raises:
+        RunError: the pictures cannot be shared out evenly.
+    """
+    share, rest = divmod(pictures, processes)
+    if rest or not share:
+        raise run_directory.RunError(
+            f"a step of this run sees {pictures} pictures, which {processes} processes cannot "
+            "share evenly: resume with a number that divides them"
+        )
+    accumulate = next(
+        parts
+        for parts in range(1, share + 1)
+        if share % parts == 0 and share // parts <= recipe.batch_images
+    )
+    return recipe.model_copy(update={"batch_images": share // accumulate, "accumulate": accumulate})
+
+
+def read_sources(run: Path) -> list[DataSource]:
+    """Return the data of a run.
+
+    Raises:
+        RunError: there is no run, or what it says of its data is damaged.
+    """
+    path = run / run_directory.DATA_NAME
+    try:
+        return [
+            # Only the folder's name in runs that began before weights existed.
+            DataSource(Path(entry))
+            if isinstance(entry, str)
+            else DataSource(Path(entry["folder"]), float(entry["weight"]))
+            for entry in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise run_directory.RunError(f"{path}: damaged: {error!r}") from error
