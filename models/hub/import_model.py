@@ -50,7 +50,7 @@ def import_model(
         ValueError: the store refuses `name`.
     """
     store.check_name(name)
-    target = store.imports_folder() / f"{name} (converted)"  # which is no hub id
+    target = store.imports_folder() / f"{name} (importing)"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     try:

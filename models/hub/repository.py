@@ -53,6 +53,7 @@ _TIMEOUT = 30.0
 """Seconds that the hub may take to say what it has."""
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,15 @@ class HubModel:
             info = HfApi(endpoint=endpoint()).model_info(name, revision=revision, timeout=_TIMEOUT)
         except Exception as error:
             _explain(error, name, revision)
-        if info.sha is None:
+        # Both become names of folders here.
+        if not (_ID.fullmatch(info.id) and _COMMIT.fullmatch(info.sha or "")):
             raise ModelImportError(f"{endpoint()} names no commit of {name}")
-        return cls(info.id, info.sha, tuple(file.rfilename for file in info.siblings or []))
+        return cls(info.id, str(info.sha), tuple(file.rfilename for file in info.siblings or []))
 
     @property
     def folder(self) -> Path:
         """Where this commit's files go until they are converted; what breaks off stays there."""
-        return store.imports_folder() / self.name.replace("/", "--") / self.sha
+        return store.imports_folder() / f"models--{self.name.replace('/', '--')}" / self.sha
 
     def needed(self) -> list[str]:
         """Return the files that an import needs: no folders, no other framework's weights.

@@ -245,6 +245,13 @@ def test_a_revision_is_pinned(hub: Hub) -> None:
         HubModel.find(NAME, "v9")
 
 
+@pytest.mark.parametrize("sha", ["../../..", "main", ""])
+def test_what_is_no_commit_becomes_no_folder(hub: Hub, sha: str) -> None:
+    hub.repositories[NAME].revisions = {"main": sha}
+    with pytest.raises(ModelImportError, match="names no commit of"):
+        HubModel.find(NAME)
+
+
 def test_gated_models_want_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repositories[NAME].gated = True
     with pytest.raises(ModelImportError, match="is gated: accept its terms"):
