@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.hub.download import DownloadError, fetch
 from tests.training.bad_server import PICTURES, QUICK, Server
+from training.data.fetch import DownloadError, fetch
 
 
 def leftovers(folder: Path) -> set[str]:
@@ -100,7 +100,7 @@ def test_busy_server_is_asked_again(
     bad_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("models.hub.download.time.sleep", waits.append)
+    monkeypatch.setattr("training.data.fetch.time.sleep", waits.append)
     bad_server.failures = [(503, {"Retry-After": "7"}), (500, {})]
     fetch(f"{bad_server.url}/zips/v.zip", tmp_path / "v.zip", len(PICTURES), QUICK)
     assert (tmp_path / "v.zip").read_bytes() == PICTURES
