@@ -39,8 +39,9 @@ def import_model(source: str, name: str, revision: str | None, openvino: bool) -
     """Import a model from the hub or a directory; give it graphs for OpenVINO too if asked to."""
     if openvino and not has_openvino():
         raise BackendError(f"openvino is not installed: {INSTALL}")
-    # Which models somebody imports is nobody's business.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Which models somebody imports is nobody's business; and a mirror may know no xet.
+    for switch in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"):
+        os.environ.setdefault(switch, "1")
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
     from transformers.utils.logging import set_verbosity_error
 

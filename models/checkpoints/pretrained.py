@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from models import store
 from models.api.metadata import ModelMetadata
 
 
@@ -15,6 +18,10 @@ class ModelImportError(ValueError):
 
 
 CONFIG_NAME = "config.json"
+
+_SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
+"""What transformers reads first: one file, else parts with an index."""
+_INDEX = "model.safetensors.index.json"
 
 Convert = Callable[[Path, Path], ModelMetadata]
 """Converts a hub model: reads the directory given first, writes weights (safetensors) and whatever
@@ -68,3 +75,29 @@ def load_pretrained(kind: Any, directory: Path, may_miss: Iterable[str] = ()) ->
             "incomplete or of another architecture"
         )
     return model
+
+
+def save_network(network: Any, source: Path, target: Path) -> None:
+    """Write a transformers network that was loaded from `source`, unchanged, into `target`.
+
+    Weights that are safetensors there are taken as they are: linked where an import has fetched
+    them, copied where they are somebody's own. Others are converted.
+    """
+    single, parts = (sorted(source.glob(pattern)) for pattern in _SAFETENSORS)
+    files = single or [*parts, source / _INDEX]
+    if not files[0].is_file() or files == [source / _INDEX]:
+        network.save_pretrained(target)
+        return
+    network.config.save_pretrained(target)
+    if network.can_generate():
+        network.generation_config.save_pretrained(target)
+    for file in files:
+        _take(file.resolve(), target / file.name)
+
+
+def _take(file: Path, target: Path) -> None:
+    if file.is_relative_to(store.imports_folder().resolve()):
+        with contextlib.suppress(OSError):  # another file system, or one without hard links
+            target.hardlink_to(file)
+            return
+    shutil.copyfile(file, target)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,15 @@ def import_model(
         ValueError: the store refuses `name`.
     """
     store.check_name(name)
-    with tempfile.TemporaryDirectory(prefix="captionbox-import-") as temporary:
-        target = Path(temporary)
+    target = store.imports_folder() / f"{name} (importing)"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    try:
         prepare(source, target, revision)
         finish(target)
-        return store.install(target, name, content_version(target))
+        return store.install(target, name, content_version(target), move=True)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def prepare(source: str, target: Path, revision: str | None = None) -> None:
@@ -79,11 +82,10 @@ def prepare(source: str, target: Path, revision: str | None = None) -> None:
     if CONFIG_NAME not in found.files:
         raise ModelImportError(f"{found.name} has no {CONFIG_NAME}: not a model of transformers")
     # Before gigabytes are fetched.
-    method = recognise(read_json(found.fetch(CONFIG_NAME)))
+    method = recognise(read_json(found.fetch([CONFIG_NAME]) / CONFIG_NAME))
     logger.info("%s at %s: method %s", found.name, found.sha, method)
-    _convert(method, found.fetch_all(), target, f"{found.name}@{found.sha}")
-    # What has been converted need not lie there twice.
-    shutil.rmtree(found.folder, ignore_errors=True)
+    _convert(method, found.fetch(found.needed()), target, f"{found.name}@{found.sha}")
+    found.discard()
 
 
 def recognise(config: dict[str, Any]) -> str:

@@ -1,8 +1,7 @@
-"""What every training run shares: its data, its validation, its trainer, its resuming."""
+"""What every training run shares: its data, its validation, its trainer, its best model."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -20,25 +19,31 @@ from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.options import CaptionOptions
 from models.layers.network_protocol import TrainableNetwork
 from models.registry import captioner_class
-from training.data.dataset import CaptionDataset, Collate
+from models.runtimes.processor import has_bf16
+from training.data.dataset import CaptionDataset, Collate, TrainingVocabulary
 from training.data.image_cache import ImageCache
-from training.data.mixture import DataSource, Mixture
+from training.data.machine import is_main, leave
+from training.data.mixture import Mixture
 from training.data.pictures import PictureReader
-from training.data.processes import is_main, leave, process_count
 from training.data.splits import Splits
-from training.export import run_directory
-from training.export.model_directory import TrainingVocabulary, export
-from training.loop.hardware import use_bf16
-from training.loop.learning import fix_what_does_not_learn
-from training.loop.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
-from training.metrics.captioning import caption_images, texts
-from training.metrics.endings import share_of_bad_endings
-from training.metrics.scores import score
-from training.recipes.recipe import Recipe, load_recipe
+from training.loop import run_directory
+from training.loop.captioning import caption_images, texts
+from training.loop.trainer import (
+    CaptionTrainer,
+    Epochs,
+    KeepBest,
+    ReadableEnough,
+    RunLog,
+    fix_what_does_not_learn,
+)
+from training.metrics.scores import HEADLINES, JUDGE, METRICS
+from training.metrics.scoring import score
+from training.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_BEAMS = 3
+Export = Callable[[TrainableNetwork, TrainingVocabulary, ModelMetadata, Path], None]
+"""Writes a model directory; see `training.export.model_directory.export`."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Session:
         tokenizer: its vocabulary.
         metadata: what the exported model will say of itself, scores apart.
         run: the run's folder.
+        export: writes the best model.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
         image_cache: folder for decoded pictures, see `data.image_cache`; None decodes anew.
     """
@@ -62,6 +68,7 @@ class Session:
     tokenizer: TrainingVocabulary
     metadata: ModelMetadata
     run: Path
+    export: Export
     max_steps: int = -1
     image_cache: Path | None = None
 
@@ -90,7 +97,7 @@ class Session:
         )
 
     def validate(self) -> dict[str, float]:
-        """Caption the validation split with the network as it is; return its scores by name."""
+        """Caption the validation split with the network as it is; return the headline scores."""
         images = self.splits.validation.images
         kind: Any = captioner_class(self.metadata.method)
         captioner: Captioner = kind(self.network, self.tokenizer, self.metadata)
@@ -98,37 +105,32 @@ class Session:
             caption_images(
                 captioner,
                 images,
-                CaptionOptions(num_beams=VALIDATION_BEAMS),
+                CaptionOptions(),
                 reader=self.reader,
                 max_unreadable=self.recipe.max_unreadable,
             )
         )
         references = {i.image_id: i.references for i in images if i.image_id in captions}
-        scores = score(captions, references)
-        return {
-            "cider": scores.cider,
-            "bleu_4": scores.bleu_4,
-            "rouge_l": scores.rouge_l,
-            "bad_endings": share_of_bad_endings(captions.values()),
-        }
+        found = score(captions, references).values()
+        return {key: found[key] for key in HEADLINES if key in found}
 
     def keep(self, scores: dict[str, float]) -> None:
         """Export the network as the run's best model."""
         metrics = {self.splits.validation.name: scores}
-        export(
+        self.export(
             self.network,
             self.tokenizer,
             self.metadata.model_copy(update={"metrics": metrics, "cider_by_precision": {}}),
             self.run / run_directory.MODEL_NAME,
         )
 
-    def _kept_cider(self) -> float | None:
-        """Return the CIDEr of the model exported before this run was resumed."""
+    def _kept(self) -> float | None:
+        """Return the judging score of the model exported before this run was resumed."""
         try:
             kept = metadata_module.read(self.run / run_directory.MODEL_NAME)
         except BrokenModelError:
             return None
-        return kept.metrics.get(self.splits.validation.name, {}).get("cider")
+        return kept.metrics.get(self.splits.validation.name, {}).get(JUDGE)
 
     def trainer(
         self,
@@ -154,7 +156,7 @@ class Session:
         callbacks: list[Any] = [
             RunLog(self.run),
             Epochs(self.network, dataset, self.recipe),
-            KeepBest(self.keep, self._kept_cider()),
+            KeepBest(self.keep, self._kept()),
             ReadableEnough(dataset, self.recipe.max_unreadable),
         ]
         if self.recipe.early_stopping:
@@ -182,7 +184,8 @@ class Session:
         trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
         if trainer.state.global_step < trainer.state.max_steps:
             patience = self.recipe.early_stopping
-            logger.info("stopped early: no better CIDEr for %d validations", patience)
+            name = METRICS[JUDGE].name
+            logger.info("stopped early: no better %s for %d validations", name, patience)
         leave()
         return self.run / run_directory.MODEL_NAME
 
@@ -212,13 +215,13 @@ def training_arguments(
         warmup_steps=recipe.warmup,
         max_grad_norm=recipe.max_grad_norm,
         use_cpu=not torch.cuda.is_available(),
-        bf16=use_bf16(recipe.bf16),
+        bf16=recipe.bf16 == "on" or (recipe.bf16 == "auto" and bf16_available()),
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
-        metric_for_best_model="cider",
-        greater_is_better=True,
+        metric_for_best_model=JUDGE,
+        greater_is_better=METRICS[JUDGE].better == "higher",
         logging_steps=10,
         report_to=[],
         # A bar in a log file is noise; `RunLog` writes lines there.
@@ -232,76 +235,11 @@ def training_arguments(
     )
 
 
-def write_start(
-    run: Path, recipe: Recipe, data: list[DataSource], tokenizer: TrainingVocabulary
-) -> None:
-    """Write what `--resume` needs: vocabulary, data folders, step and, last, the recipe."""
-    tokenizer.save(run)
-    sources = [{"folder": str(s.folder.resolve()), "weight": s.weight} for s in data]
-    (run / run_directory.DATA_NAME).write_text(json.dumps(sources), encoding="utf-8")
-    pictures = recipe.batch_images * recipe.accumulate * process_count()
-    (run / run_directory.STEP_NAME).write_text(json.dumps(pictures), encoding="utf-8")
-    text = recipe.model_dump_json(indent=2) + "\n"
-    (run / run_directory.RECIPE_NAME).write_text(text, encoding="utf-8")
+def bf16_available() -> bool:
+    """Return whether mixed bfloat16 is fast here: recent GPUs, CPUs with AVX512-BF16 or AMX.
 
-
-def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
-    """Return the recipe, for as many processes as there are now, and the data of a run to resume.
-
-    Raises:
-        RunError: there is no run, what it says of its data is damaged, or its steps cannot be
-            shared out evenly.
-        RecipeError: its recipe is damaged.
+    CPUs without such instructions emulate bfloat16, several times slower than float32.
     """
-    run_directory.prepare(run, resume=True)
-    recipe = load_recipe(str(run / run_directory.RECIPE_NAME))
-    path = run / run_directory.STEP_NAME
-    if path.is_file():  # runs that began before it existed have none
-        recipe = share_out(recipe, int(path.read_text(encoding="utf-8")), process_count())
-    return recipe, read_sources(run)
-
-
-def share_out(recipe: Recipe, pictures: int, processes: int) -> Recipe:
-    """Return a recipe whose optimiser steps see the same pictures with another number of processes.
-
-    Steps, epochs and schedule then mean what they meant when the run began.
-
-    Args:
-        recipe: as the run began; no process is given more than its `batch_images` at once.
-        pictures: of a step, of all processes together.
-        processes: how many there are now.
-
-    Raises:
-        RunError: the pictures cannot be shared out evenly.
-    """
-    share, rest = divmod(pictures, processes)
-    if rest or not share:
-        raise run_directory.RunError(
-            f"a step of this run sees {pictures} pictures, which {processes} processes cannot "
-            "share evenly: resume with a number that divides them"
-        )
-    accumulate = next(
-        parts
-        for parts in range(1, share + 1)
-        if share % parts == 0 and share // parts <= recipe.batch_images
-    )
-    return recipe.model_copy(update={"batch_images": share // accumulate, "accumulate": accumulate})
-
-
-def read_sources(run: Path) -> list[DataSource]:
-    """Return the data of a run.
-
-    Raises:
-        RunError: there is no run, or what it says of its data is damaged.
-    """
-    path = run / run_directory.DATA_NAME
-    try:
-        return [
-            # Only the folder's name in runs that began before weights existed.
-            DataSource(Path(entry))
-            if isinstance(entry, str)
-            else DataSource(Path(entry["folder"]), float(entry["weight"]))
-            for entry in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise run_directory.RunError(f"{path}: damaged: {error!r}") from error
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return has_bf16()

@@ -1,4 +1,7 @@
-"""The training loop: transformers' `Trainer` with two learning rates and CIDEr as its judge."""
+"""The training loop: transformers' `Trainer` with two learning rates and a score as judge.
+
+Which weights learn, and how fast, follows from the recipe's freezing and its two learning rates.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,50 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from models.layers.network_protocol import IGNORED, TrainableNetwork
 from training.data.dataset import CaptionDataset
+from training.data.machine import of_main
 from training.data.pictures import check_share
-from training.data.processes import of_main
-from training.export.run_directory import append_log
-from training.loop.learning import parameter_groups
+from training.loop.run_directory import append_log
 from training.loop.weight_average import WeightAverage
+from training.metrics.scores import JUDGE, LOGGED, METRICS, headlines
 from training.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 Validate = Callable[[], dict[str, float]]
 """Captions the validation split with the network as it is and returns its scores by name."""
+
+
+def fix_what_does_not_learn(network: TrainableNetwork, recipe: Recipe) -> None:
+    """Fix the weights that the recipe never trains.
+
+    To be called before several processes agree on what learns.
+    """
+    module: Any = network
+    if recipe.decoder_learns == "cross-attention":
+        module.requires_grad_(False)
+        for part in network.cross_attention():
+            part.requires_grad_(True)
+    network.let_trunk_learn(recipe.trunk_learning_rate > 0)
+
+
+def parameter_groups(network: TrainableNetwork, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return AdamW's groups: trunk or not, matrices (decayed) or vectors (not)."""
+    module: Any = network
+    trunk = {id(parameter) for parameter in network.trunk_parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        in_trunk = id(parameter) in trunk
+        # A trunk that waits for its first epochs stands still now but learns later.
+        if recipe.trunk_learning_rate > 0 if in_trunk else parameter.requires_grad:
+            groups.setdefault((in_trunk, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": recipe.trunk_learning_rate if in_trunk else recipe.learning_rate,
+            "weight_decay": recipe.weight_decay if decayed else 0.0,
+        }
+        for (in_trunk, decayed), parameters in groups.items()
+    ]
 
 
 class CaptionTrainer(Trainer):
@@ -48,7 +84,7 @@ class CaptionTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return AdamW with the groups of `training.loop.learning`."""
+        """Return AdamW with the groups of `parameter_groups`."""
         if self.optimizer is None:
             # Of the network itself, whatever several processes have wrapped around it.
             network: Any = self.accelerator.unwrap_model(model or self.model)
@@ -83,7 +119,7 @@ class CaptionTrainer(Trainer):
             # One process captions; the others wait for its scores, on which all decide what is
             # best.
             found = of_main(self._validated() if self.accelerator.is_main_process else {})
-            scores = {f"eval_{name}": value for name, value in found.items()}
+            scores = {LOGGED + name: value for name, value in found.items()}
             self.log(scores)
             self.control = self.callback_handler.on_evaluate(
                 self.args, self.state, self.control, scores
@@ -160,13 +196,8 @@ class RunLog(TrainerCallback):
         if state.is_world_process_zero and logs:
             append_log(self.run, {"step": state.global_step, "epoch": state.epoch, **logs})
             epoch = state.epoch or 0.0
-            if "eval_cider" in logs:
-                logger.info(
-                    "epoch %.2f: CIDEr %.4f, BLEU-4 %.4f",
-                    epoch,
-                    logs["eval_cider"],
-                    logs.get("eval_bleu_4", float("nan")),
-                )
+            if LOGGED + JUDGE in logs:
+                logger.info("epoch %.2f: %s", epoch, headlines(logs))
             elif "loss" in logs:
                 logger.info(
                     "epoch %.2f, step %d of %d: loss %.4f",
@@ -198,11 +229,11 @@ class Epochs(TrainerCallback):
 
 
 class KeepBest(TrainerCallback):
-    """Exports the model whenever a validation gives a better CIDEr than any before it.
+    """Exports the model whenever a validation judges it better than any before it.
 
     Args:
         export: writes the model, given its scores by name.
-        best: CIDEr of the model that the run has exported so far, if any.
+        best: judging score of the model that the run has exported so far, if any.
     """
 
     def __init__(self, export: Callable[[dict[str, float]], None], best: float | None) -> None:
@@ -217,12 +248,12 @@ class KeepBest(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Export if these scores are the best so far."""
-        cider = (metrics or {}).get("eval_cider")
-        if cider is None or not state.is_world_process_zero:
+        judged = (metrics or {}).get(LOGGED + JUDGE)
+        if judged is None or not state.is_world_process_zero:
             return
-        if self.best is None or cider > self.best:
-            self.best = cider
-            self.export({k.removeprefix("eval_"): v for k, v in (metrics or {}).items()})
+        if METRICS[JUDGE].improves(judged, self.best):
+            self.best = judged
+            self.export({k.removeprefix(LOGGED): v for k, v in (metrics or {}).items()})
 
 
 class ReadableEnough(TrainerCallback):

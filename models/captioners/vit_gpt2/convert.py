@@ -12,7 +12,13 @@ from models.api.options import CaptionOptions, DecodeDefaults
 from models.captioners.vit_gpt2.network import DEFAULTS, VitGpt2, check_kind
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
 from models.checkpoints import preprocessor_config
-from models.checkpoints.pretrained import CONFIG_NAME, ModelImportError, load_pretrained, read_json
+from models.checkpoints.pretrained import (
+    CONFIG_NAME,
+    ModelImportError,
+    load_pretrained,
+    read_json,
+    save_network,
+)
 
 GENERATION_NAME = "generation_config.json"
 
@@ -32,7 +38,7 @@ def convert(source: Path, target: Path) -> ModelMetadata:
     spec = preprocessor_config.read_spec(read_json(source / preprocessor_config.FILE_NAME))
     # Nothing asks for the pooled output.
     network: VitGpt2 = load_pretrained(VitGpt2, source, may_miss=("encoder.pooler.",))
-    network.save_pretrained(target)
+    save_network(network, source, target)
     tokenizer.save(target)
     return ModelMetadata(
         method="vit-gpt2",

@@ -17,7 +17,13 @@ from models.captioners.vlm.families import family_class
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.checkpoints.preprocessor_config import read_content
-from models.checkpoints.pretrained import CONFIG_NAME, ModelImportError, load_pretrained, read_json
+from models.checkpoints.pretrained import (
+    CONFIG_NAME,
+    ModelImportError,
+    load_pretrained,
+    read_json,
+    save_network,
+)
 
 # Longer captions than these are possible, but not what alt text wants by default.
 _LONGEST_DEFAULT = 48
@@ -52,7 +58,7 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     settings = read_content(directory)
     spec = family.spec(settings)
     _check(family, spec)
-    family.network.save_pretrained(target)
+    save_network(family.network, directory, target)
     family.tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,

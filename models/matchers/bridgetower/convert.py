@@ -14,7 +14,7 @@ from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from models.api.metadata import ModelMetadata
 from models.api.preprocessing import PreprocessSpec
 from models.checkpoints.preprocessor_config import FILE_NAME
-from models.checkpoints.pretrained import ModelImportError, load_pretrained, read_json
+from models.checkpoints.pretrained import ModelImportError, load_pretrained, read_json, save_network
 
 METHOD = "bridgetower"
 
@@ -30,7 +30,7 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     except Exception as error:  # transformers and tokenizers raise many kinds
         raise ModelImportError(f"the tokenizer cannot be read: {error}") from error
     spec = preprocess_spec(read_json(directory / FILE_NAME))
-    network.save_pretrained(target)
+    save_network(network, directory, target)
     tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,

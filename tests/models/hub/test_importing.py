@@ -107,6 +107,7 @@ def test_preprocessor_files_not_understood(content: dict[str, object]) -> None:
     ("files", "expected"),
     [
         (["model.safetensors", "pytorch_model.bin", "x.py"], ["model.safetensors"]),
+        (["model.safetensors", "../README.md", "/etc/config.json"], ["model.safetensors"]),
         (["config.json", "pytorch_model.bin", "tf_model.h5", "rust_model.ot"], None),
         (
             [

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.server import Server
-from training.export.run_directory import complete_checkpoints
+from training.loop.run_directory import complete_checkpoints
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared" / "data" / "coco-mini"
@@ -19,7 +19,7 @@ DATA = ROOT.parent / "shared" / "data" / "coco-mini"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1500),
-    pytest.mark.skipif(not DATA.is_dir(), reason="the shared photographs are not here"),
+    pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data"),
 ]
 
 
