@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from models import store
+from bentoml._internal.configuration.containers import BentoMLContainer
+
 from models.api.metadata import ModelMetadata
 
 
@@ -27,6 +28,14 @@ Convert = Callable[[Path, Path], ModelMetadata]
 """Converts a hub model: reads the directory given first, writes weights (safetensors) and whatever
 else the method loads into the one given second, returns the metadata. `source` and `licence` are
 filled in later, and the card is kept. Raises `ModelImportError` if it cannot be done."""
+
+
+def imports_folder() -> Path:
+    """Return where models lie while they are fetched and converted.
+
+    On the store's file system, so that they can be moved into it.
+    """
+    return Path(BentoMLContainer.bentoml_home.get()) / "captionbox" / "imports"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -96,7 +105,7 @@ def save_network(network: Any, source: Path, target: Path) -> None:
 
 
 def _take(file: Path, target: Path) -> None:
-    if file.is_relative_to(store.imports_folder().resolve()):
+    if file.is_relative_to(imports_folder().resolve()):
         with contextlib.suppress(OSError):  # another file system, or one without hard links
             target.hardlink_to(file)
             return
