@@ -28,7 +28,7 @@ assert first.version != second.version and fixed.tag == "mine:v1"
 assert store.find("mine:" + first.version) == first
 assert {model.tag for model in store.list_models()} == {first.tag, second.tag, "mine:v1"}
 assert {path.name for path in fixed.path.iterdir()} >= {path.name for path in directory.iterdir()}
-from models.catalogue import load_captioner
+from models.registry import load_captioner
 assert load_captioner(fixed.path).method == "compact"
 try:
     store.find("nobody")
