@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve image test test-slow test-load test-deploy bench bench-quick programs lint format install lock screenshot clean
+.PHONY: help serve image test test-slow test-load test-deploy bench bench-quick programs docs lint format install lock screenshot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,7 +59,7 @@ programs: ## Chromium and exiftool for the tests, from Debian's packages where t
 	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
 
 test: $(VENV)/.dev programs ## all tests
-	$(BIN)/python -m pytest -m "not slow and not load and not deploy"
+	$(BIN)/python -m pytest -n auto -m "not slow and not load and not deploy"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -111,6 +111,9 @@ format: $(VENV)/.dev ## put the code in order
 
 lock: ## resolve pyproject.toml's dependencies anew into the lock files
 	$(PYTHON) deploy/lock.py
+
+docs: $(VENV)/.dev ## the tables of docs/ that are made from the code, anew
+	$(BIN)/python -m tests.docs.tables
 
 screenshot: $(VENV)/.dev programs ## the README's picture of the web page, anew
 	$(BIN)/python -m tests.web.screenshot models/weights/compact docs/screenshot.png

@@ -19,7 +19,7 @@ from benchmarks.results import markdown
 from benchmarks.rounds import Clock, Measured, measure
 from benchmarks.stack import TASK_SECONDS, Stack, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from models.api.precision import has_bf16, has_int8
+from models.runtimes.processor import formats, has_bf16, has_int8
 from serving.base.machine import available_cores
 from serving.engine.openmp import variables
 
@@ -48,7 +48,7 @@ def commands(workspace: Workspace, tokens: int) -> dict[str, list[str]]:
     graphs = workspace.graphs()
     if graphs is not None:
         run = [sys.executable, "-m", OUR_PROGRAM, str(graphs)]
-        for precision in ("fp32", *(["bf16"] if has_bf16() else []), "int8"):
+        for precision in formats("openvino"):
             name = f"{OURS}OpenVINO {precision}"
             found[name] = [*run, precision, "--backend", "openvino", *length]
     exports = workspace.exports()

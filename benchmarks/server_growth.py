@@ -17,7 +17,7 @@ from benchmarks.server_level import as_json, closed_loops
 from benchmarks.servers import PATIENT
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from models.api.precision import has_bf16
+from models.runtimes.processor import has_bf16
 from serving.base.machine import available_cores
 from tests.server import Server, install
 

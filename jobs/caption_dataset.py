@@ -28,6 +28,7 @@ from models.api.metadata import BrokenModelError, read
 from models.api.options import CaptionOptions, UnsupportedOptionError, check_honoured
 from models.api.precision import PrecisionSetting
 from models.registry import honoured_options
+from models.runtimes.processor import require
 from serving.base.settings import SettingsError, load_settings
 
 logger = logging.getLogger("caption_dataset")
@@ -137,6 +138,8 @@ def _run(given: argparse.Namespace) -> int:
         asked: PrecisionSetting = given.precision or settings.precision
         if sink.job is not None and asked == "auto":
             asked = sink.job.precision
+        if asked != "auto" and given.address is None:
+            require(asked)  # a cluster's processors are not known here
         job = Job(model=name, version=version, precision=asked, options=options)
         if sink.job is not None and sink.job != job:
             raise ValueError(

@@ -18,6 +18,7 @@ from models.api.metadata import BrokenModelError, ModelMetadata, read
 from models.api.options import OptionName
 from models.api.precision import Precision
 from models.captioners.vlm.families import ARCHITECTURES
+from models.runtimes.processor import require
 
 _DECODING: frozenset[OptionName] = frozenset(
     {
@@ -170,7 +171,8 @@ def load_captioner(
     Raises:
         BackendError: the model does not run on `backend`.
         BrokenModelError: the directory holds no captioner of ours, or it is damaged.
-        ValueError: the method cannot compute in `precision`.
+        ValueError: the method cannot compute in `precision`; as
+            `models.runtimes.processor.PrecisionError`, this processor cannot.
     """
     kind = captioner_class(read(directory).method, backend)
     if precision not in kind.precisions:
@@ -178,6 +180,7 @@ def load_captioner(
             f"the method {kind.method!r} computes in {' or '.join(kind.precisions)}, "
             f"not in {precision}"
         )
+    require(precision, backend)
     return kind.load(directory, precision)
 
 

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.api.precision import Precision, has_int8
+from models.api.precision import Precision
+from models.runtimes.processor import has_int8, sums_of_bytes_are_exact
 
 Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
 
@@ -94,8 +95,7 @@ def _int8_linear(weight: Tensor, bias: Tensor | None, activation: Activation) ->
             )
     finally:
         torch.backends.quantized.engine = engine
-    # Older processors add pairs of products in 16 bits: seven bits of activation cannot overflow.
-    seven_bits = not has_int8()
+    seven_bits = not sums_of_bytes_are_exact()
     fused = activation == "relu"
     operator = (
         torch.ops.quantized.linear_relu_dynamic.default

@@ -20,9 +20,10 @@ from models.api.backend import Backend, BackendSetting, has_openvino
 from models.api.captioner import Captioner
 from models.api.metadata import ModelMetadata, read
 from models.api.options import CaptionOptions
-from models.api.precision import Precision, PrecisionSetting, has_bf16, has_int8, keeps_its_scores
+from models.api.precision import Precision, PrecisionSetting, keeps_its_scores
 from models.registry import captioner_class, find_method, load_captioner
 from models.runtimes.openvino.files import GraphsInfo, has_graphs
+from models.runtimes.processor import formats, has_bf16, has_int8
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ def _graph_candidates(
         each for each in there if each == "fp32" or (each == "bf16" and has_bf16())
     ]
     if nothing_else and not found:
-        found = list(there) or ["fp32"]  # where there are no graphs, loading says so
+        # Where there are no graphs, loading says so.
+        found = [each for each in there if each in formats("openvino")] or ["fp32"]
     return found
 
 
@@ -128,7 +130,8 @@ def load_fastest(
     Raises:
         models.api.backend.BackendError: the model does not run on the backend asked for.
         models.api.metadata.BrokenModelError: the model is damaged.
-        ValueError: the model's method cannot compute in the precision asked for.
+        models.runtimes.processor.PrecisionError: this processor cannot compute in the precision.
+        ValueError: the model's method cannot.
     """
     allowed = _ways(directory, asked, backend)
     taken = allowed[0]

@@ -1,6 +1,6 @@
 """Settings from the environment, prefix `CAPTIONBOX_`. Every field here is honoured by the service.
 
-The README lists the fields, their defaults and descriptions; a test compares the two.
+`make docs` lists the fields, their defaults and descriptions in docs/settings.md; a test compares.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from models.api.captioner import Captioner
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions, UnsupportedOptionError
 from models.api.precision import PrecisionSetting
+from models.runtimes.processor import PrecisionError
 from serving.base import metrics
+from serving.base.settings import PREFIX
 from serving.contract import precision_record
 from serving.contract.messages import EngineAnswer, EngineRequest, unpack
 from serving.contract.served_models import ServedModels
@@ -60,6 +62,8 @@ class BatchCaptioner:
             started = time.monotonic()
             try:
                 captioner = precision_record.load(model.name, model.path, precision, backend)
+            except PrecisionError as error:
+                raise BrokenModelError(f"{PREFIX}PRECISION={precision}: {error}") from error
             except ValueError as error:
                 raise BrokenModelError(f"the model {model.tag}: {error}") from error
             spec = captioner.preprocess

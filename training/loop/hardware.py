@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import torch
+
+from models.runtimes.processor import has_bf16
 
 
 def bf16_available() -> bool:
@@ -15,11 +16,7 @@ def bf16_available() -> bool:
     """
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return has_bf16()
 
 
 def use_bf16(wish: Literal["auto", "on", "off"]) -> bool:

@@ -19,12 +19,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.api.precision import Precision, is_narrow
+from models.api.precision import Precision
 from models.backbones import build_backbone
 from models.backbones.packed import pack_trunk
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED
 from models.layers.attention import KeyValue, kept, look
 from models.layers.packing import Activation, Linear, pack_linear
+from models.runtimes.processor import is_narrow
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"

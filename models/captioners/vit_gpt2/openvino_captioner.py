@@ -13,6 +13,7 @@ from models.captioners.base import NetworkCaptioner
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
 from models.runtimes.openvino.files import GraphsInfo, has_graphs
 from models.runtimes.openvino.network import OpenVinoNetwork
+from models.runtimes.processor import has_vnni, processor_name
 
 _EXPORT = "`python -m models export-openvino NAME` makes them"
 
@@ -37,11 +38,17 @@ class VitGpt2OpenVinoCaptioner(NetworkCaptioner):
         metadata = metadata_module.read(directory)
         if not has_graphs(directory):
             raise BackendError(f"it has no graphs for OpenVINO; {_EXPORT}")
-        found = GraphsInfo.read(directory).precisions
+        info = GraphsInfo.read(directory)
+        found = info.precisions
         if precision not in found:
             raise BackendError(
                 f"its graphs for OpenVINO compute in {' or '.join(found)}, not in {precision}; "
                 f"{_EXPORT} anew"
+            )
+        if precision == "int8" and not info.seven_bits and not has_vnni():
+            raise BackendError(
+                f"its int8 graphs are of an older version, and wrong on this processor "
+                f"({processor_name()}); {_EXPORT} anew"
             )
         try:
             tokenizer = SubwordTokenizer.load(directory)

@@ -27,6 +27,8 @@ class GraphsInfo(BaseModel):
         grid: rows and columns of the picture's patches.
         layers, heads, head_dim: of the decoder.
         weights: number formats that the weights are there in: `"fp32"`, `"int8"` or both.
+        seven_bits: int8 weights leave a bit free, so that processors without VNNI add products of
+            bytes rightly too; graphs of older versions do not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,7 @@ class GraphsInfo(BaseModel):
     heads: int
     head_dim: int
     weights: tuple[Precision, ...]
+    seven_bits: bool = False
 
     @property
     def precisions(self) -> tuple[Precision, ...]:

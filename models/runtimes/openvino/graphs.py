@@ -70,6 +70,7 @@ def write_graphs(
         heads=network.text.heads,
         head_dim=network.text.head_dim,
         weights=weights,
+        seven_bits=True,
     ).write(directory)
 
 
@@ -89,6 +90,11 @@ def _quantised(graph: Any, samples: list[NDArray[Any]] | None) -> Any:
             nncf.Dataset(samples),
             subset_size=len(samples),
             model_type=nncf.ModelType.TRANSFORMER,
+            # Processors without VNNI add pairs of products in 16 bits, which overflow where both
+            # factors have all their bits: weights keep to seven, and the graphs are right anywhere.
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE
+            ),
         )
 
 

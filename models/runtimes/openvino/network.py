@@ -17,9 +17,10 @@ from torch import Tensor
 
 from models.api.backend import import_openvino
 from models.api.metadata import BrokenModelError
-from models.api.precision import Precision, is_narrow
+from models.api.precision import Precision
 from models.runtimes.openvino.core import shared_core
 from models.runtimes.openvino.files import GraphsInfo, graph_path
+from models.runtimes.processor import is_narrow
 
 _OPENVINO_NAMES = {
     torch.uint8: "u8",

@@ -16,8 +16,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 import models.api.metadata as metadata_module
-from models.api.metadata import ModelMetadata
-from models.api.precision import Precision, keeps_its_scores
+from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.precision import Precision, PrecisionSetting, keeps_its_scores
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
 from models.captioners.cnn_transformer.network import CnnTransformer
@@ -27,7 +27,10 @@ from models.decoding.protocol import SearchSettings
 from models.layers.attention import kept, look
 from models.layers.packing import Activation, PackedConvolution, activate, pack_linear, pack_network
 from models.registry import load_captioner
-from models.runtimes import choose
+from models.runtimes import choose, processor
+from models.store import StoredModel
+from serving.engine import captioning as engine
+from tests.formats import needs
 
 Maker = Callable[[str], CnnTransformer]
 CPU = torch.device("cpu")
@@ -48,6 +51,7 @@ def pictures(count: int) -> torch.Tensor:
 def test_packed_linear_is_the_linear_layer(
     precision: Precision, tolerance: float, activation: Activation
 ) -> None:
+    needs(precision)
     torch.manual_seed(0)
     weight, bias, hidden = torch.randn(48, 32), torch.randn(48), torch.randn(3, 5, 32)
     wanted = activate(F.linear(hidden, weight, bias), activation)
@@ -106,20 +110,21 @@ def test_looking_is_attention(pictures_: int) -> None:
     torch.testing.assert_close(found, wanted, rtol=0.03, atol=0.03)
 
 
-def test_packing_a_network_of_another_library() -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_packing_a_network_of_another_library(precision: Precision) -> None:
+    needs(precision)
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(16, 8), nn.Sequential(Conv1D(12, 8)), nn.Linear(12, 5))
     hidden = torch.randn(3, 16)
     with torch.inference_mode():
         wanted = network(hidden)
-        for precision, dtype in (("fp32", None), ("int8", None), ("bf16", torch.float32)):
-            packed = copy.deepcopy(network)
-            pack_network(packed, cast(Precision, precision), vocabulary="2")
-            assert not [m for m in packed.modules() if isinstance(m, nn.Linear | Conv1D)]
-            found = packed(hidden)
-            assert found.dtype == (dtype or torch.float32)  # the vocabulary stays float32
-            tolerance = 1e-5 if precision == "fp32" else 0.05
-            assert (found - wanted).abs().max() < tolerance * wanted.abs().max()
+        packed = copy.deepcopy(network)
+        pack_network(packed, precision, vocabulary="2")
+        assert not [m for m in packed.modules() if isinstance(m, nn.Linear | Conv1D)]
+        found = packed(hidden)
+        assert found.dtype == torch.float32  # the vocabulary stays float32
+        tolerance = 1e-5 if precision == "fp32" else 0.05
+        assert (found - wanted).abs().max() < tolerance * wanted.abs().max()
 
 
 # --- networks ------------------------------------------------------------------------------------
@@ -173,6 +178,7 @@ def test_teacher_forcing_and_attention_are_the_trained_networks(
 def test_narrow_formats_stay_close(
     packed: tuple[CnnTransformer, Callable[[Precision], InferenceNetwork]], precision: Precision
 ) -> None:
+    needs(precision)
     network, load = packed
     fast, images = load(precision), pictures(4)
     tokens = torch.randint(4, network.vocab_size, (4, 6), generator=torch.manual_seed(3))
@@ -213,7 +219,7 @@ def with_scores(directory: Path, int8: float) -> None:
 
 
 class Clock:
-    """Time that passes as the test says."""
+    """Time that passes as the test says, whatever this processor computes in: in float32."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> None:
         self.now = 0.0
@@ -223,7 +229,13 @@ class Clock:
             self.now += seconds[captioner.network.precision]
             return real(captioner, pixels, options)
 
+        def load(directory, precision, backend):  # type: ignore[no-untyped-def]
+            captioner = load_captioner(directory)
+            captioner.network.precision = precision
+            return captioner
+
         monkeypatch.setattr(CnnTransformerCaptioner, "caption", caption)
+        monkeypatch.setattr(choose, "load_captioner", load)
         monkeypatch.setattr(choose, "has_bf16", lambda: True)
         monkeypatch.setattr(choose, "has_int8", lambda: True)
 
@@ -288,6 +300,32 @@ def test_what_is_asked_for_is_taken_even_without_scores(directory: Path) -> None
     captioner, choice = choose.load_fastest(directory, "int8")
     assert captioner.network.precision == "int8"  # type: ignore[attr-defined]
     assert choice.asked == "int8" and choice.ms_per_caption == {}
+
+
+def test_a_format_that_the_processor_lacks_is_refused_by_name(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "formats", lambda backend: ("fp32", "int8"))
+    monkeypatch.setattr(processor, "processor_name", lambda: "Old Chip, AVX2")
+    refusal = (
+        r"this processor \(Old Chip, AVX2\) does not compute in bf16 on torch; "
+        "take auto, fp32 or int8"
+    )
+    with pytest.raises(processor.PrecisionError, match=f"^{refusal}$"):
+        choose.load_fastest(directory, "bf16")
+    with pytest.raises(BrokenModelError, match=f"^CAPTIONBOX_PRECISION=bf16: {refusal}$"):
+        engine_loads(directory, monkeypatch, "bf16")
+    # Nothing of a format that is lacking is tried where the choice is the machine's.
+    with_scores(directory, 0.1)
+    monkeypatch.setattr(choose, "has_bf16", lambda: False)
+    assert choose.load_fastest(directory, "auto")[1].precision == "fp32"
+
+
+def engine_loads(directory: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    model = StoredModel("compact", "test", directory, metadata_module.read(directory))
+    monkeypatch.setattr(engine.ServedModels, "captioners", lambda _: [model])
+    monkeypatch.setattr(engine.ServedModels, "__init__", lambda *_: None)
+    engine.BatchCaptioner(["compact"], 1, cast(PrecisionSetting, precision))
 
 
 def test_a_method_that_cannot_says_what_it_can(

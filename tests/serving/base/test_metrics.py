@@ -25,6 +25,7 @@ from tests.server import ROOT, Server, install
 
 DASHBOARD = ROOT / "deploy/grafana-dashboard.json"
 SCRAPE = ROOT / "deploy/prometheus.yml"
+PAGE = ROOT / "docs/operations.md"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -223,6 +224,22 @@ def test_the_dashboard_asks_for_what_there_is(client: httpx.Client) -> None:
     shown = {re.sub(r"_(bucket|count|sum)$", "", n) for q in asked for n, _ in labels_in(q)}
     missing = {name for name in ours if name.startswith("captionbox_")} - shown
     assert not missing, f"the dashboard does not show {missing}"
+
+
+def test_the_page_on_operation_lists_what_there_is(client: httpx.Client) -> None:
+    """After the above, for the same reason."""
+    there: dict[str, set[str]] = {}
+    for name, labels in scrape(client):
+        if name.startswith("captionbox_"):
+            short = re.sub(r"_(bucket|count|sum|created)$", "", name.removeprefix("captionbox_"))
+            there.setdefault(short, set()).update({key for key, _ in labels} - {"le", "pid"})
+    table = PAGE.read_text().partition("| `captionbox_…` |")[2].partition("\n\n")[0]
+    listed: dict[str, set[str]] = {}
+    for names, chosen in re.findall(r"^\| (`[^|]+) \|([^|]*)\|", table, re.MULTILINE):
+        shown = re.findall(r"`(\w+)`", names)
+        groups = [set(re.findall(r"`(\w+)`", group)) for group in chosen.split(";")]
+        listed |= dict(zip(shown, groups * len(shown), strict=False))
+    assert listed == there
 
 
 def test_dashboard_and_scrape_settings_are_whole() -> None:

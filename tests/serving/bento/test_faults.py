@@ -1,4 +1,4 @@
-"""What goes wrong around a real server, and what it does then. README's table says the same."""
+"""What goes wrong around a real server, and what it does then. docs/operations.md says the same."""
 
 from __future__ import annotations
 

@@ -33,6 +33,7 @@ from models.decoding.candidates import normalised
 from models.hub.conversion import ModelImportError
 from models.registry import load_captioner
 from tests.checkpoints import OTHER_ENCODERS, random_pictures, write_gpt2_tokenizer, write_vit_gpt2
+from tests.formats import needs
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,7 @@ def test_teacher_forced_logits_are_transformers(
 def test_narrow_formats_stay_close(
     directory: Path, reference: VisionEncoderDecoderModel, precision: Precision
 ) -> None:
+    needs(precision)
     captioner = load_captioner(directory, precision)
     assert isinstance(captioner, VitGpt2Captioner)
     images = random_pictures(8)

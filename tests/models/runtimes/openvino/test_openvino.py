@@ -20,6 +20,7 @@ from models.api.options import CaptionOptions
 from models.api.precision import Precision
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.base import NetworkCaptioner
+from models.captioners.vit_gpt2 import openvino_captioner as vit_gpt2_openvino
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.registry import load_captioner
 from models.runtimes import choose
@@ -30,6 +31,7 @@ from models.runtimes.openvino.graphs import write_graphs
 from models.runtimes.openvino.network import OpenVinoNetwork
 from models.store import content_version
 from tests.checkpoints import OTHER_ENCODERS, random_pictures
+from tests.formats import needs
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -130,6 +132,7 @@ def test_narrow_formats_stay_close(
     directory: Path, reference: NetworkCaptioner, precision: Precision, off: float
 ) -> None:
     """Within so much of the scores' spread."""
+    needs(precision, "openvino")
     images = torch.from_numpy(random_pictures(8))
     tokens = torch.randint(0, 320, (16, 7), generator=torch.Generator().manual_seed(0))
     network = load(directory, precision).network
@@ -202,13 +205,28 @@ def test_a_format_that_was_not_written(directory: Path, tmp_path: Path) -> None:
     shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
     info = GraphsInfo.read(directory)
     info.model_copy(update={"weights": ("int8",)}).write(tmp_path)
-    with pytest.raises(BackendError, match="compute in int8, not in bf16"):
-        choose.load_fastest(tmp_path, "bf16", "openvino")
+    with pytest.raises(BackendError, match="compute in int8, not in fp32"):
+        choose.load_fastest(tmp_path, "fp32", "openvino")
     # There is nothing else; beside torch's float32 it would have to be asked for.
     choice = choose.load_fastest(tmp_path, "auto", "openvino")[1]
     assert (choice.backend, choice.precision) == ("openvino", "int8")
     assert choose._ways(tmp_path, "auto", "auto")[-1].backend == "torch"
     assert choose._ways(tmp_path, "int8", "auto")[-1] == ("openvino", "int8")
+
+
+def test_int8_graphs_of_older_versions_need_vnni(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    info = GraphsInfo.read(directory)
+    assert info.seven_bits
+    info.model_copy(update={"seven_bits": False}).write(tmp_path)
+    monkeypatch.setattr(vit_gpt2_openvino, "has_vnni", lambda: False)
+    with pytest.raises(BackendError, match=r"int8 graphs are of an older version.*makes them anew"):
+        choose.load_fastest(tmp_path, "int8", "openvino")
+    choose.load_fastest(directory, "int8", "openvino")
+    monkeypatch.setattr(vit_gpt2_openvino, "has_vnni", lambda: True)
+    choose.load_fastest(tmp_path, "int8", "openvino")
 
 
 @pytest.mark.parametrize("name", ["step-fp32.xml", "words-fp32.bin", "graphs.json"])
@@ -290,7 +308,7 @@ def test_signals_are_survived(directory: Path, tmp_path: Path) -> None:
         f"path = Path({str(tmp_path / 'model')!r}); "
         "openvino_export.export(path, openvino_export.WEIGHTS, random_pictures(2)); "
         "held = [load_captioner(path, name, 'openvino') for name in ('fp32', 'int8')]; "
-        "del held[0]; gc.collect(); held.append(load_captioner(path, 'bf16', 'openvino')); "
+        "del held[0]; gc.collect(); held.append(load_captioner(path, 'fp32', 'openvino')); "
         "del held[0]; gc.collect(); os.kill(os.getpid(), signal.SIGUSR1); "
         "held.clear(); gc.collect(); os.kill(os.getpid(), signal.SIGUSR1); assert seen == [1, 1]"
     )

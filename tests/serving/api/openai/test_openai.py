@@ -28,7 +28,7 @@ from tests.faults import RAISING, SLOW
 from tests.locked import ANNA, STRANGER
 from tests.server import ROOT, Server
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/openai.md").read_text(encoding="utf-8")
 
 
 def data_url(data: bytes, media_type: str = "image/png") -> str:
@@ -438,11 +438,11 @@ def test_too_many_at_once_and_the_clients_own_retries(tight: OpenAI) -> None:
         assert first.result(10).choices
 
 
-# --- README --------------------------------------------------------------------------------------
+# --- the page ------------------------------------------------------------------------------------
 
 
-def test_the_readmes_snippet_runs(server: Server, tmp_path: Path) -> None:
-    (snippet,) = re.findall(r"```python\n([^`]*from openai import[^`]*)```", README)
+def test_the_pages_snippet_runs(server: Server, tmp_path: Path) -> None:
+    (snippet,) = re.findall(r"```python\n([^`]*from openai import[^`]*)```", PAGE)
     assert "http://localhost:3000/v1" in snippet
     (tmp_path / "photo.jpg").write_bytes(encode(draw("gold cross", 200), "JPEG", quality=95))
     done = subprocess.run(
