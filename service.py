@@ -17,10 +17,11 @@ from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
 from models.store import ModelNotFoundError
 from serving.app import create_app
+from serving.base.keys import KeyRing
 from serving.base.logs import configure as configure_logs
-from serving.bento.container import IMAGE
 from serving.bento.dispatch import dispatch_at_once
 from serving.bento.framework import (
+    IMAGE,
     RUNNER_CONNECTION,
     EngineService,
     ProblemService,
@@ -46,12 +47,11 @@ from serving.contract.schemas import MAX_TEXTS, CaptionInput, CaptionResponse
 from serving.contract.served_models import ServedModels
 from serving.engine.captioning import BatchCaptioner
 from serving.engine.matching import BatchMatcher
-from serving.gateway.admission import AdmissionMiddleware
 from serving.gateway.engine_client import EngineClient
 from serving.gateway.gateway import Gateway
+from serving.http.admission import AdmissionMiddleware
 from serving.http.auth import AuthMiddleware, open_paths
 from serving.http.body_limit import BodyLimitMiddleware
-from serving.keys import KeyRing
 
 tame()
 dispatch_at_once()

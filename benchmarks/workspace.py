@@ -70,9 +70,8 @@ class Workspace:
 
     def graphs(self) -> Path | None:
         """Return `model` with graphs for OpenVINO; `None` where it is not installed."""
-        from models.api.backend import has_openvino
-        from models.runtimes.openvino.calibration import draw_pictures
-        from models.runtimes.openvino.export import WEIGHTS, export
+        from models.api.device import has_openvino
+        from models.export_openvino import add_graphs
 
         if not has_openvino():
             return None
@@ -82,7 +81,7 @@ class Workspace:
             partial = _partial(target)
             for item in self.model().iterdir():
                 (partial / item.name).symlink_to(item.resolve())
-            export(partial, WEIGHTS, draw_pictures(self.side, self.side))
+            add_graphs(partial)
             partial.rename(target)
         return target
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.api.device import Precision
 from models.api.options import DecodeDefaults, OptionName
-from models.api.precision import Precision
 from models.api.preprocessing import PreprocessSpec
 
 FILE_NAME = "captionbox.json"
@@ -54,6 +54,10 @@ class ModelMetadata(BaseModel):
     licence: str = ""
     source: str = ""
     notes: list[str] = Field(default_factory=list)
+
+    def honoured(self, supported: frozenset[OptionName]) -> frozenset[OptionName]:
+        """Return the options that the model honours, of those that its method supports."""
+        return supported if self.options is None else supported & frozenset(self.options)
 
 
 def read(directory: Path) -> ModelMetadata:

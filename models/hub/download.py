@@ -21,7 +21,7 @@ from huggingface_hub import get_hf_file_metadata, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 
 logger = logging.getLogger(__name__)
 

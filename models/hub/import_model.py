@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from models import store
 from models.api import metadata as metadata_module
 from models.api.metadata import CARD_NAME
-from models.hub.conversion import CONFIG_NAME, Convert, ModelImportError, read_json
+from models.checkpoints import pretrained
+from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
 from models.hub.repository import HubModel
 from models.registry import METHODS, find_method, load_any, load_object, method_of_architecture
 from models.store import StoredModel, content_version
@@ -50,7 +51,7 @@ def import_model(
         ValueError: the store refuses `name`.
     """
     store.check_name(name)
-    target = store.imports_folder() / f"{name} (importing)"
+    target = pretrained.imports_folder() / f"{name} (importing)"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     try:

@@ -14,10 +14,11 @@ from models.api.options import CaptionOptions
 from serving.api.forms import read_batch_form, read_caption_form
 from serving.api.json_body import read_json
 from serving.base import request_id
-from serving.base.problems import Problem, account
+from serving.base.problems import Problem
 from serving.contract.requests import CaptionForm
 from serving.contract.schemas import BatchFailure, BatchResponse, CaptionUrlInput
 from serving.gateway.gateway import gateway_of
+from serving.http.problem_answers import account
 
 
 def caption_routes() -> Iterator[Route]:

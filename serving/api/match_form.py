@@ -9,10 +9,9 @@ from starlette.requests import Request
 
 from serving.api.forms import IMAGE_FIELD, OTHER_FIELDS, read_multipart
 from serving.base.problems import FieldError, invalid_field, invalid_fields
-from serving.contract.requests import MatchForm
+from serving.contract.requests import TEXTS_FIELD, MatchForm, text_error
 from serving.contract.schemas import MAX_ID_LENGTH, MAX_TEXT_LENGTH, MAX_TEXTS
 
-TEXTS_FIELD = "texts"
 _MAX_PARTS = 1000
 """Parts that are counted to say what is wrong with them; with more, the form is not read on."""
 _MAX_FIELD_BYTES = 2**31
@@ -75,8 +74,3 @@ def _text_errors(texts: Sequence[str]) -> Iterator[FieldError]:
         elif len(text) > MAX_TEXT_LENGTH:
             limit = f"has {len(text):,} characters, at most {MAX_TEXT_LENGTH:,} are read"
             yield text_error(number, limit, text)
-
-
-def text_error(number: int, reason: str, text: str) -> FieldError:
-    """Return the account of what is wrong with the `number`-th text, counted from 1."""
-    return invalid_field(TEXTS_FIELD, f"text {number} {reason}", text)

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models.api.options import CaptionOptions
+from serving.base.problems import FieldError, invalid_field
+
+TEXTS_FIELD = "texts"
+"""Field of a request that holds the texts to rank."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,8 @@ class MatchForm:
     texts: list[str]
     model: str | None
     id: str | None
+
+
+def text_error(number: int, reason: str, text: str) -> FieldError:
+    """Return the account of what is wrong with the `number`-th text, counted from 1."""
+    return invalid_field(TEXTS_FIELD, f"text {number} {reason}", text)

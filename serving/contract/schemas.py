@@ -9,12 +9,12 @@ from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from models.api.device import PrecisionChoice
 from models.api.options import CaptionOptions, OptionName
 from models.api.preprocessing import Fit
 from models.api.results import Caption
 from models.registry import Kind
-from models.runtimes.choose import PrecisionChoice
-from serving.base.problems import ProblemDetails
+from serving.contract.problem_details import ProblemDetails
 
 
 class ImageInfo(BaseModel):

@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from deploy import healthcheck, nginx_conf
-from serving.base.problems import KINDS, MEDIA_TYPE
+from serving.base.problems import KINDS
 from serving.base.settings import Settings
+from serving.http.problem_answers import MEDIA_TYPE
 from tests.drawings import caption_of, draw, encode
 from tests.server import ROOT, Server, free_port
 

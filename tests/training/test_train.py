@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 from models.registry import load_captioner
-from training.export.run_directory import complete_checkpoints
+from training.loop.run_directory import complete_checkpoints
 from training.train import main as train_command
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.api.precision import Precision
-from models.backbones import build_backbone
-from models.backbones.packed import pack_trunk
+from models.api.device import Precision
+from models.backbones import build_backbone, find_backbone
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED
 from models.layers.attention import KeyValue, kept, look
-from models.layers.packing import Activation, Linear, pack_linear
 from models.runtimes.processor import is_narrow
+from models.runtimes.torch.packed_backbones import pack_trunk
+from models.runtimes.torch.packing import Activation, Linear, pack_linear
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -227,7 +227,7 @@ class InferenceNetwork:
         self._sizes, self.precision = sizes, precision
         self.bos_id, self.eos_id = BOS_ID, EOS_ID
         self.vocab_size, self.max_tokens = sizes.vocab_size, sizes.max_positions - 1
-        self.grid = (-(-sizes.image_height // 32), -(-sizes.image_width // 32))
+        self.grid = find_backbone(sizes.backbone).grid(sizes.image_height, sizes.image_width)
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._dtype = dtype
         self._trunk_dtype = torch.bfloat16 if is_narrow(precision) else torch.float32

@@ -11,8 +11,8 @@ from models.api.metadata import ModelMetadata
 from models.api.options import CaptionOptions, DecodeDefaults
 from models.captioners.vit_gpt2.network import DEFAULTS, VitGpt2, check_kind
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
-from models.hub import preprocessor_config
-from models.hub.conversion import (
+from models.checkpoints import preprocessor_config
+from models.checkpoints.pretrained import (
     CONFIG_NAME,
     ModelImportError,
     load_pretrained,
@@ -24,7 +24,7 @@ GENERATION_NAME = "generation_config.json"
 
 
 def convert(source: Path, target: Path) -> ModelMetadata:
-    """Convert a hub model; see `models.hub.conversion.Convert`.
+    """Convert a hub model; see `models.checkpoints.pretrained.Convert`.
 
     Raises:
         ModelImportError: it is another kind of encoder-decoder, or files are missing or damaged.

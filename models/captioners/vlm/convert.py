@@ -13,17 +13,17 @@ from models.api.metadata import ModelMetadata
 from models.api.options import DecodeDefaults
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.vlm.checkpoint import model_type, open_tokenizer
-from models.captioners.vlm.families import METHOD, family_class
-from models.captioners.vlm.family import Family
+from models.captioners.vlm.families import family_class
+from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
-from models.hub.conversion import (
+from models.checkpoints.preprocessor_config import read_content
+from models.checkpoints.pretrained import (
     CONFIG_NAME,
     ModelImportError,
     load_pretrained,
     read_json,
     save_network,
 )
-from models.hub.preprocessor_config import read_content
 
 # Longer captions than these are possible, but not what alt text wants by default.
 _LONGEST_DEFAULT = 48

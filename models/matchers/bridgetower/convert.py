@@ -13,8 +13,8 @@ from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from models.api.metadata import ModelMetadata
 from models.api.preprocessing import PreprocessSpec
-from models.hub.conversion import ModelImportError, load_pretrained, read_json, save_network
-from models.hub.preprocessor_config import FILE_NAME
+from models.checkpoints.preprocessor_config import FILE_NAME
+from models.checkpoints.pretrained import ModelImportError, load_pretrained, read_json, save_network
 
 METHOD = "bridgetower"
 
@@ -23,7 +23,7 @@ _RESAMPLE = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
 
 
 def convert(directory: Path, target: Path) -> ModelMetadata:
-    """Write a hub model as a model directory; see `models.hub.conversion.Convert`."""
+    """Write a hub model as a model directory; see `models.checkpoints.pretrained.Convert`."""
     network = load_pretrained(BridgeTowerForImageAndTextRetrieval, directory)
     try:
         tokenizer = RobertaTokenizer.from_pretrained(directory, local_files_only=True)

@@ -13,9 +13,10 @@ from serving.api.openapi.captions import caption_paths
 from serving.api.openapi.chat import chat_paths
 from serving.api.openapi.match import match_paths
 from serving.api.openapi.parts import REF, ok, problems
-from serving.base.problems import KINDS, TYPE_PREFIX, ProblemDetails
+from serving.base.problems import KINDS, TYPE_PREFIX
 from serving.base.settings import Settings
 from serving.base.version import __version__
+from serving.contract.problem_details import ProblemDetails
 from serving.contract.schemas import (
     BatchResponse,
     CaptionResponse,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from serving.api.forms import IMAGE_FIELD
-from serving.api.match_form import TEXTS_FIELD
 from serving.api.openapi.parts import (
     PICTURE_PROBLEMS,
     REQUEST_PROBLEMS,
@@ -16,6 +15,7 @@ from serving.api.openapi.parts import (
     problems,
 )
 from serving.base.settings import Settings
+from serving.contract.requests import TEXTS_FIELD
 from serving.contract.schemas import MAX_TEXT_LENGTH, MAX_TEXTS
 
 _PROBLEMS = [slug for slug in REQUEST_PROBLEMS if slug != "unsupported-option"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from models.api.options import CaptionOptions
-from serving.base.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX, Kind, ProblemDetails
+from serving.base.problems import KINDS, TYPE_PREFIX, Kind
 from serving.base.settings import Settings
+from serving.contract.problem_details import ProblemDetails
 from serving.contract.schemas import MAX_ID_LENGTH
+from serving.http.problem_answers import MEDIA_TYPE
 from serving.pictures.images import READABLE
 
 REF = "#/components/schemas/{model}"

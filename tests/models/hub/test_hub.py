@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 import models.api.metadata as metadata_module
 from models.api.options import CaptionOptions
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 from models.hub.import_model import prepare
 from models.hub.repository import HubModel
 from models.registry import load_captioner
@@ -55,7 +55,9 @@ def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setattr(f"{module}.time", hasty)
     monkeypatch.setattr("models.hub.download.time", hasty)
     monkeypatch.setattr("models.hub.download.ATTEMPTS", 2)
-    monkeypatch.setattr("models.store.imports_folder", lambda: tmp_path / "imports")
+    monkeypatch.setattr(
+        "models.checkpoints.pretrained.imports_folder", lambda: tmp_path / "imports"
+    )
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with running() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)

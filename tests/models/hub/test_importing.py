@@ -9,9 +9,9 @@ from models.api.captioner import Captioner
 from models.api.matcher import Matcher
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.preprocessing import PreprocessSpec
-from models.hub.conversion import ModelImportError, read_json
+from models.checkpoints.preprocessor_config import read_spec
+from models.checkpoints.pretrained import ModelImportError, read_json
 from models.hub.import_model import recognise
-from models.hub.preprocessor_config import read_spec
 from models.hub.repository import HubModel
 from models.registry import METHODS, honoured_options, load_object
 

@@ -21,16 +21,16 @@ from transformers import (
 )
 
 import models.api.metadata as metadata_module
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
-from models.api.precision import Precision
 from models.captioners.vit_gpt2.captioner import VitGpt2Captioner
 from models.captioners.vit_gpt2.convert import convert, decode_defaults
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
+from models.checkpoints.pretrained import ModelImportError
 from models.decoding.beam import beam_search
 from models.decoding.candidates import normalised
-from models.hub.conversion import ModelImportError
 from models.registry import load_captioner
 from tests.checkpoints import OTHER_ENCODERS, random_pictures, write_gpt2_tokenizer, write_vit_gpt2
 from tests.formats import needs
