@@ -12,6 +12,7 @@ CaptionboxError
     ├── PermissionDeniedError    403
     ├── NotFoundError            404
     ├── MethodNotAllowedError    405
+    ├── RequestTimeoutError      408
     ├── PayloadTooLargeError     413
     ├── UnsupportedMediaTypeError 415
     ├── UnprocessableContentError 422
@@ -132,6 +133,12 @@ class MethodNotAllowedError(APIStatusError):
     """405: the address does not take that method; usually the base URL is wrong."""
 
 
+class RequestTimeoutError(APIStatusError):
+    """408: the upload came too slowly for the server. Sent again before it is raised."""
+
+    transient = True
+
+
 class PayloadTooLargeError(APIStatusError):
     """413: the upload is larger than the server allows (20 MiB unless its owner changed that)."""
 
@@ -178,6 +185,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     403: PermissionDeniedError,
     404: NotFoundError,
     405: MethodNotAllowedError,
+    408: RequestTimeoutError,
     413: PayloadTooLargeError,
     415: UnsupportedMediaTypeError,
     422: UnprocessableContentError,

@@ -36,7 +36,7 @@ def alt(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Write captions into <img> tags that have no alt.
 

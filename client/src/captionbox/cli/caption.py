@@ -80,7 +80,7 @@ def caption(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Caption images.
 

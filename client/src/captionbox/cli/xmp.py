@@ -25,7 +25,7 @@ def xmp(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Write captions into the images' XMP and IPTC descriptions. Needs exiftool.
 
