@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from captionbox.cli import sidecars
 from captionbox.cli.formats import Record
 from captionbox.cli.sidecars import Sidecars
 from captionbox.cli.tally import Past
@@ -17,7 +16,6 @@ from tests.client.test_formats import result
 @pytest.fixture(autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    sidecars._stems.cache_clear()
     for name in ("a.jpg", "b.jpg", "b.png", "c.tar.jpg"):
         Path(name).write_bytes(b"x")
 

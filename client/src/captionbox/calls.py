@@ -159,4 +159,5 @@ def unexpected(response: httpx.Response, reason: str) -> UnexpectedAnswerError:
 def _first(error: ValidationError) -> str:
     item = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, item["loc"]))
-    return f"{place}: {item['msg']}" if place else item["msg"]
+    reason = item["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}" if place else reason

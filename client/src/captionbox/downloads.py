@@ -2,11 +2,12 @@
 
 Only http and https, a bounded number of redirects, bytes and seconds, and nothing of what belongs
 to the server: no key, no cookie, no header of its requests. What goes wrong is the picture's fault,
-an `ImageInputError` that names its address.
+an `ImageInputError` that names its address; `ImageFetchError` where it may go better later.
 """
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,7 +17,13 @@ from urllib.parse import unquote
 
 import httpx
 
-from captionbox.errors import APIStatusError, ImageInputError, MethodNotAllowedError, NotFoundError
+from captionbox.errors import (
+    APIStatusError,
+    ImageFetchError,
+    ImageInputError,
+    MethodNotAllowedError,
+    NotFoundError,
+)
 from captionbox.images import Link, Upload, upload
 from captionbox.network import Route, certificates, reason_of, route_to
 from captionbox.version import __version__
@@ -79,7 +86,8 @@ class Fetch:
             return self._checked(response.next_request)
         if response.status_code != 200:
             phrase = f"{response.status_code} {response.reason_phrase}".strip()
-            raise self.failed(f"the answer there is {phrase}")
+            later = response.status_code == 429 or response.status_code >= 500
+            raise self.failed(f"the answer there is {phrase}", later=later)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/html":
             raise self.failed("there is a web page, no picture")
@@ -96,7 +104,7 @@ class Fetch:
         """
         self._check_size(len(self._content) + len(piece))
         if self._clock() > self._until:
-            raise self.failed(f"it takes longer than {MOST_SECONDS:g} s")
+            raise self.failed(f"it takes longer than {MOST_SECONDS:g} s", later=True)
         self._content += piece
 
     def done(self) -> Upload:
@@ -110,9 +118,10 @@ class Fetch:
         name = PurePosixPath(unquote(httpx.URL(self._link.url).path)).name
         return upload(name or "image", bytes(self._content))
 
-    def failed(self, reason: str) -> ImageInputError:
-        """Return the error for `reason`."""
-        return ImageInputError(f"cannot fetch {self._link.url}: {reason}")
+    def failed(self, reason: str, *, later: bool = False) -> ImageInputError:
+        """Return the error for `reason`; `later` says that it may be none later."""
+        kind = ImageFetchError if later else ImageInputError
+        return kind(f"cannot fetch {self._link.url}: {reason}")
 
     def way(self, request: httpx.Request) -> Route:
         """Return the way to where a request goes.
@@ -129,7 +138,7 @@ class Fetch:
         if request.url.scheme not in ("http", "https") or not request.url.host:
             raise self.failed(f"it leads to {str(request.url)[:100]}, which is not http or https")
         if self._clock() > self._until:
-            raise self.failed(f"it takes longer than {MOST_SECONDS:g} s")
+            raise self.failed(f"it takes longer than {MOST_SECONDS:g} s", later=True)
         return request
 
     def _check_size(self, size: int) -> None:
@@ -138,10 +147,15 @@ class Fetch:
 
 
 class Downloads:
-    """Fetches pictures, one connection pool a proxy. Safe to share between threads."""
+    """Fetches pictures, one connection pool a proxy. Safe to share between threads.
+
+    Raises:
+        ValueError: the environment names certificates that cannot be read.
+    """
 
     def __init__(self) -> None:
         self._clients: dict[str, httpx.Client] = {}
+        self._trusted = certificates()
 
     def fetch(self, link: Link) -> Upload:
         """Return the picture at an address.
@@ -168,7 +182,7 @@ class Downloads:
     def _answer(self, fetch: Fetch, request: httpx.Request) -> Iterator[httpx.Response]:
         route = fetch.way(request)
         client = self._clients.get(route.shown()) or self._clients.setdefault(
-            route.shown(), httpx.Client(**_settings(route))
+            route.shown(), httpx.Client(**_settings(route, self._trusted))
         )
         try:
             response = client.send(request, stream=True)
@@ -177,7 +191,7 @@ class Downloads:
             finally:
                 response.close()
         except httpx.RequestError as error:
-            raise fetch.failed(_reason(error, route)) from error
+            raise fetch.failed(_reason(error, route), later=True) from error
 
 
 class AsyncDownloads:
@@ -185,6 +199,7 @@ class AsyncDownloads:
 
     def __init__(self) -> None:
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._trusted = certificates()
 
     async def fetch(self, link: Link) -> Upload:
         """Return the picture at an address; see `Downloads.fetch`."""
@@ -207,7 +222,7 @@ class AsyncDownloads:
     async def _answer(self, fetch: Fetch, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         route = fetch.way(request)
         client = self._clients.get(route.shown()) or self._clients.setdefault(
-            route.shown(), httpx.AsyncClient(**_settings(route))
+            route.shown(), httpx.AsyncClient(**_settings(route, self._trusted))
         )
         try:
             response = await client.send(request, stream=True)
@@ -216,14 +231,14 @@ class AsyncDownloads:
             finally:
                 await response.aclose()
         except httpx.RequestError as error:
-            raise fetch.failed(_reason(error, route)) from error
+            raise fetch.failed(_reason(error, route), later=True) from error
 
 
-def _settings(route: Route) -> dict[str, Any]:
+def _settings(route: Route, trusted: ssl.SSLContext) -> dict[str, Any]:
     """Return the arguments of an httpx client for pictures."""
     return {
         "proxy": route.proxy,
-        "verify": certificates(),
+        "verify": trusted,
         "trust_env": False,
         "timeout": _TIMES,
         "follow_redirects": False,

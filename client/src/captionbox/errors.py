@@ -3,6 +3,7 @@
 ```
 CaptionboxError
 ├── ImageInputError              the image cannot be read on this side; nothing was sent
+│   └── ImageFetchError          its host on the web does not answer, or not now
 ├── APIConnectionError           no answer: not reachable, or the connection broke
 │   └── APITimeoutError          no answer in time
 ├── UnexpectedAnswerError        an answer came that this version of the package cannot read
@@ -48,6 +49,12 @@ class CaptionboxVersionWarning(UserWarning):
 
 class ImageInputError(CaptionboxError):
     """The image cannot be read on this side: no such file, a broken data: URL, nothing in it."""
+
+
+class ImageFetchError(ImageInputError):
+    """The image's host does not answer, or not now. Only where images are fetched on this side."""
+
+    transient = True
 
 
 class APIConnectionError(CaptionboxError):

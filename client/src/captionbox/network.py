@@ -109,7 +109,8 @@ def reason_of(error: httpx.RequestError, route: Route) -> str:
                 "SSL_CERT_FILE may name a file with the certificate of who issued it"
             )
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-            return f"no encrypted connection could be made ({cause.reason or cause}): does it speak https?"
+            why = cause.reason or cause
+            return f"no encrypted connection could be made ({why}): does it speak https?"
         if isinstance(cause, ConnectionRefusedError):
             return f"{through}connection refused"
         if isinstance(cause, socket.gaierror):

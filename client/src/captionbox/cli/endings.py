@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import typer
 
-from captionbox.cli.exits import ExitCode, exit_code
+from captionbox.cli.exits import ExitCode, exit_code, sentence
 from captionbox.cli.printable import printable
 from captionbox.errors import CaptionboxError, CaptionboxVersionWarning
 
@@ -32,7 +32,7 @@ def plain_endings() -> Iterator[None]:
             warnings.showwarning = _warn
             yield
     except CaptionboxError as error:
-        raise _exit(exit_code(error), str(error)) from error
+        raise _exit(exit_code(error), sentence(error)) from error
     except UsageError as error:
         raise _exit(ExitCode.USAGE, str(error)) from error
     except BrokenPipeError as error:

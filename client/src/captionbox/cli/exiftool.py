@@ -10,10 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captionbox.cli.endings import UsageError
+from captionbox.cli.output.camera_texts import is_written
 from captionbox.cli.sources import identity
+from captionbox.images import media_type
 
 _TAGS = ("XMP-dc:Description", "IPTC:Caption-Abstract", "EXIF:ImageDescription")
+_FILE = "SourceFile"
 _AT_ONCE = 200
+_ENDINGS = {
+    "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "image/png": (".png",),
+    "image/gif": (".gif",),
+    "image/webp": (".webp",),
+    "image/tiff": (".tif", ".tiff"),
+}
 
 
 class ExifToolError(Exception):
@@ -45,9 +55,10 @@ class ExifTool:
             # A file that cannot be read makes exiftool's exit code 1, the others are told all the
             # same; an absolute path never looks like an option.
             done = self._run("-j", "-q", "-q", *tags, *paths)
-            for entry in json.loads(done.stdout or b"[]"):
-                if any(str(value).strip() for tag, value in entry.items() if tag != "SourceFile"):
-                    found.add(paths.get(entry["SourceFile"], ""))
+            # Names of files may be any bytes.
+            for entry in json.loads(os.fsdecode(done.stdout) or "[]"):
+                if any(is_written(str(value)) for tag, value in entry.items() if tag != _FILE):
+                    found.add(paths.get(entry[_FILE], ""))
         return found
 
     def describe(self, source: str, text: str) -> None:
@@ -61,7 +72,7 @@ class ExifTool:
             tags.append(f"-IPTC:Caption-Abstract={text}")
         path = Path(identity(source)).resolve()
         # exiftool refuses to go on where it was killed at a file, so it is given a copy.
-        part = path.with_name(f".captionbox-part-{path.name}")
+        part = path.with_name(f".captionbox-part-{path.name}{_true_suffix(path)}")
         rest = part.with_name(f"{part.name}_exiftool_tmp")
         try:
             rest.unlink(missing_ok=True)
@@ -80,6 +91,16 @@ class ExifTool:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [self._program, *arguments]
         return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def _true_suffix(path: Path) -> str:
+    """Return what a file's name lacks for exiftool: it refuses a PNG that is called `.jpg`."""
+    try:
+        with path.open("rb") as file:
+            endings = _ENDINGS.get(media_type(file.read(32)), ())
+    except OSError:
+        return ""
+    return endings[0] if endings and path.suffix.lower() not in endings else ""
 
 
 def _fits_iptc(text: str) -> bool:

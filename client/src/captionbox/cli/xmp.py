@@ -16,6 +16,7 @@ def xmp(
         typer.Argument(metavar="PATH", show_default=False, help="Files, folders or patterns."),
     ],
     recursive: given.Recursive = False,
+    exclude: given.Exclude = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace descriptions that are there already.")
     ] = False,
@@ -30,10 +31,12 @@ def xmp(
     """Write captions into the images' XMP and IPTC descriptions. Needs exiftool.
 
     Pixels are not touched. Images that have a description are left alone, so an interrupted run is
-    taken up again by the same command.
+    taken up again by the same command. What cameras write by themselves ("OLYMPUS DIGITAL CAMERA")
+    is no description.
     """
     with plain_endings():
         from captionbox.cli.exiftool import ExifTool, ExifToolError
+        from captionbox.cli.folders import Exclusions
         from captionbox.cli.follow import follow
         from captionbox.cli.formats import one_line
         from captionbox.cli.progress import reporter
@@ -46,7 +49,12 @@ def xmp(
             if is_url(path):
                 raise UsageError(f"{path} is not a file on this machine")
         tally = Tally()
-        sources = list(once(source for path in paths for source in expand(path, recursive)))
+        excluded = Exclusions(exclude or ())
+        sources = list(
+            once(source for path in paths for source in expand(path, recursive, excluded))
+        )
+        if not sources:
+            raise UsageError(f"no images found in {', '.join(paths)}")
         done = set() if overwrite else exiftool.described(sources)
         todo = [source for source in sources if source not in done]
         tally.done_before = len(sources) - len(todo)

@@ -1,0 +1,1 @@
+"""What comes out: records, sidecars, pages, descriptions, and how a command ends."""
