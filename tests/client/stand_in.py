@@ -101,6 +101,7 @@ class StandIn:
         answered: names of the pictures whose answer went out completely.
         bodies: bodies of the requests.
         key: API key that it wants.
+    fetches: whether it fetches pictures from addresses.
         most: most requests at once that it saw.
         version: tells this with every answer.
     """
@@ -116,6 +117,7 @@ class StandIn:
     paths: list[str] = field(default_factory=list)
     forms: list[dict[str, Any]] = field(default_factory=list)
     key: str | None = None
+    fetches: bool = True
     most: int = 0
     version: str | None = VERSION
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -210,6 +212,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
         elif path == "/caption":
             self._json(*_caption(files[0][1], form))
+        elif path == "/caption_url" and not self.state.fetches:
+            self._json(403, problem(403, "urls-not-allowed", "URLs not allowed", "Send it."))
         elif path == "/caption_url":
             self._json(*_caption(b"picture at " + form.pop("url").encode(), form))
         elif path == "/caption_batch":

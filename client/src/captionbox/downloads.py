@@ -135,6 +135,7 @@ class Fetch:
             raise self.failed(str(error)) from None
 
     def _checked(self, request: httpx.Request) -> httpx.Request:
+        request.headers.pop("cookie", None)
         if request.url.scheme not in ("http", "https") or not request.url.host:
             raise self.failed(f"it leads to {str(request.url)[:100]}, which is not http or https")
         if self._clock() > self._until:
@@ -192,6 +193,8 @@ class Downloads:
                 response.close()
         except httpx.RequestError as error:
             raise fetch.failed(_reason(error, route), later=True) from error
+        except httpx.InvalidURL as error:
+            raise fetch.failed(f"it leads to what is no address: {error}") from error
 
 
 class AsyncDownloads:
@@ -232,6 +235,8 @@ class AsyncDownloads:
                 await response.aclose()
         except httpx.RequestError as error:
             raise fetch.failed(_reason(error, route), later=True) from error
+        except httpx.InvalidURL as error:
+            raise fetch.failed(f"it leads to what is no address: {error}") from error
 
 
 def _settings(route: Route, trusted: ssl.SSLContext) -> dict[str, Any]:

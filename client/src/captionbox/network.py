@@ -20,6 +20,9 @@ from urllib.request import getproxies
 import httpx
 
 
+_BRACKETS = re.compile(r"^\[([^\]]*)\](/\d+)?$")
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The way to a host.
@@ -178,7 +181,7 @@ def _covers(entry: str, host: str, port: int | None) -> bool:
 
 def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
-        return ipaddress.ip_network(entry.replace("[", "").replace("]", ""), strict=False)
+        return ipaddress.ip_network(_BRACKETS.sub(r"\1\2", entry), strict=False)
     except ValueError:
         return None
 

@@ -89,6 +89,12 @@ def sentence(error: CaptionboxError) -> str:
     return str(error)
 
 
+def of_image(image: str, error: CaptionboxError) -> str:
+    """Return what a person is to read of the error of one image; its name once."""
+    text = sentence(error)
+    return text if image in text else f"{image}: {text}"
+
+
 def exit_code(error: CaptionboxError) -> ExitCode:
     """Return the code for a command that ends in `error`."""
     return {

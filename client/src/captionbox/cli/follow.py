@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
-from captionbox.cli.exits import Fault, sentence
+from captionbox.cli.exits import Fault, of_image, sentence
 from captionbox.cli.progress import Reporter
 from captionbox.cli.tally import Tally
 from captionbox.outcomes import Outcome
@@ -30,6 +30,6 @@ def follow(
                     report.say(f"captionbox: {sentence(tally.stopped_by)}")
                     return
                 if fault in (Fault.IMAGE, Fault.SERVER_ILL):
-                    report.say(f"{outcome.image}: {outcome.error}")
+                    report.say(of_image(outcome.image, outcome.error))
             yield outcome.image, outcome.result
             report.advance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def match(
         with given.make_client(base_url, api_key, timeout, max_retries, 2) as client:
             result = client.match(image, texts, model=model)
         if as_json:
-            typer.echo(result.model_dump_json(indent=2))
+            typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
             return
         rows = [[f"{one.score:.4f}", one_line(one.text)] for one in result.matches]
         show(["score", "text"], rows)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from captionbox.cli.exits import ExitCode, Fault
+from captionbox.cli.exits import ExitCode, Fault, of_image
 from captionbox.cli.formats import LineFormat, Record
 from captionbox.cli.part_file import UnwritableError
 from captionbox.cli.progress import Reporter
@@ -124,8 +124,8 @@ async def run(
             fault = None if outcome.error is None else tally.bad(outcome.error)
             told = fault is Fault.SERVER_ILL or (fault is Fault.IMAGE and tell_failures)
             # The reason to stop is told at the end, once.
-            if told and outcome.error is not tally.stopped_by:
-                report.say(f"{outcome.image}: {outcome.error}")
+            if told and outcome.error is not None and outcome.error is not tally.stopped_by:
+                report.say(of_image(outcome.image, outcome.error))
             if fault is None or fault is Fault.IMAGE:
                 try:
                     sink.write(record)
