@@ -23,6 +23,9 @@ VERSION = "0.1.0"
 BROKEN = b"BROKEN"
 """A picture that holds this is damaged."""
 
+SIZE = (640, 480)
+"""Width and height of every picture."""
+
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"picture")
 _NAME = re.compile(rb'name="([^"]*)"(?:; filename="([^"]*)")?')
 
@@ -69,7 +72,7 @@ def answer_to(content: bytes, options: dict[str, Any] | None = None) -> dict[str
             "version": "1.0.0",
             "method": "compact",
         },
-        "image": {"width": 640, "height": 480, "format": "JPEG"},
+        "image": {"width": SIZE[0], "height": SIZE[1], "format": "JPEG"},
         "id": options.get("id", "request-1"),
         "timing_ms": {"decode": 1.0, "queue": 2.0, "inference": 3.0},
     }

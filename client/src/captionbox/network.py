@@ -19,7 +19,6 @@ from urllib.request import getproxies
 
 import httpx
 
-
 _BRACKETS = re.compile(r"^\[([^\]]*)\](/\d+)?$")
 
 

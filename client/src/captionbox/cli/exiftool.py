@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from captionbox.cli.endings import UsageError
@@ -49,16 +49,15 @@ class ExifTool:
     def described(self, sources: Sequence[str]) -> set[str]:
         """Return those of the files that have a description already."""
         found: set[str] = set()
-        for start in range(0, len(sources), _AT_ONCE):
-            paths = {identity(source): source for source in sources[start : start + _AT_ONCE]}
+        for group in _groups(sources):
+            paths = {identity(source): source for source in group}
             tags = [f"-{tag}" for tag in _TAGS]
             # A file that cannot be read makes exiftool's exit code 1, the others are told all the
             # same; an absolute path never looks like an option.
             done = self._run("-j", "-q", "-q", *tags, *paths)
-            # Names of files may be any bytes.
-            for entry in json.loads(os.fsdecode(done.stdout) or "[]"):
+            for entry in json.loads(done.stdout or b"[]"):
                 if any(is_written(str(value)) for tag, value in entry.items() if tag != _FILE):
-                    found.add(paths.get(entry[_FILE], ""))
+                    found.add(group[0] if len(group) == 1 else paths[entry[_FILE]])
         return found
 
     def describe(self, source: str, text: str) -> None:
@@ -91,6 +90,18 @@ class ExifTool:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [self._program, *arguments]
         return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def _groups(sources: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the files to be asked for at once: alone where JSON cannot tell which one it is."""
+    plain: list[str] = []
+    for source in sources:
+        if identity(source).isprintable():
+            plain.append(source)
+        else:
+            yield [source]
+    for start in range(0, len(plain), _AT_ONCE):
+        yield plain[start : start + _AT_ONCE]
 
 
 def _true_suffix(path: Path) -> str:
