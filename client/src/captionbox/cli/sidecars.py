@@ -47,7 +47,7 @@ class Sidecars:
         """Return whether that image has a sidecar, or a record of its failure."""
         if self._keep and _has_text(self._captions(source)):
             return Past.CAPTIONED
-        if self._keep and not self._retry_failed and self._failure(source).exists():
+        if self._keep and not self._retry_failed and _is_there(self._failure(source)):
             return Past.FAILED
         return Past.NEW
 
@@ -63,7 +63,8 @@ class Sidecars:
         path = self._captions(record.source)
         if not (self._keep and _has_text(path)):
             _put(path, record.caption)
-        self._failure(record.source).unlink(missing_ok=True)
+        if _is_there(self._failure(record.source)):
+            self._failure(record.source).unlink()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -83,11 +84,11 @@ class Sidecars:
             return full
         image = Path(source)
         folder = self._folder(image.parent)
-        if short.is_file():
+        if os.path.isfile(short):  # noqa: PTH113 - as `_is_there`
             # Of those that have no other, it is the one's that has been there longest.
             twins = [one for one in folder.of_stem(image.stem) if not _has_text(_full(short, one))]
             return short if folder.oldest([*twins, image.name]) == image.name else full
-        return full if folder.may_collide(image) or short.exists() else short
+        return full if folder.may_collide(image) or _is_there(short) else short
 
     def _failure(self, source: str) -> Path:
         path = self._place(source)
@@ -168,6 +169,11 @@ def _bounded(part: str) -> str:
         return part
     mark = hashlib.sha256(data).hexdigest()[:16]
     return f"{data[: _LONGEST_PART - 20].decode('utf-8', 'ignore')}-{mark}"
+
+
+def _is_there(path: Path) -> bool:
+    # Unlike Path.exists, which raises for a name that is too long.
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _has_text(path: Path) -> bool:
