@@ -122,9 +122,9 @@ async def run(
         async for outcome in outcomes:
             record = Record(outcome.image, outcome.result, outcome.error)
             fault = None if outcome.error is None else tally.bad(outcome.error)
-            told = fault is Fault.SERVER_ILL or (fault is Fault.IMAGE and tell_failures)
             # The reason to stop is told at the end, once.
-            if told and outcome.error is not None and outcome.error is not tally.stopped_by:
+            ill = fault is Fault.SERVER_ILL and tally.stopped_by is None
+            if outcome.error is not None and (ill or (fault is Fault.IMAGE and tell_failures)):
                 report.say(of_image(outcome.image, outcome.error))
             if fault is None or fault is Fault.IMAGE:
                 try:
