@@ -163,6 +163,8 @@ class AsyncCaptionbox:
                 response = await self._http.send(request)
             except httpx.RequestError as error:
                 pause = tries.failed(error)
+            except httpx.InvalidURL as error:
+                raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:

@@ -211,6 +211,8 @@ class Captionbox:
                 response = self._http.send(request)
             except httpx.RequestError as error:
                 pause = tries.failed(error)
+            except httpx.InvalidURL as error:
+                raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:

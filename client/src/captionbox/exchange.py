@@ -32,6 +32,7 @@ from captionbox.errors import (
     APITimeoutError,
     CaptionboxError,
     CaptionboxVersionWarning,
+    UnexpectedAnswerError,
     status_error,
 )
 from captionbox.network import Route, causes, reason_of
@@ -104,6 +105,11 @@ class Tries:
             raise self._explain(error) from error
         logger.debug("%s; next try in %.1f s", type(error).__name__, pause)
         return pause
+
+    def misled(self, error: httpx.InvalidURL) -> CaptionboxError:
+        """Return the error for an answer that leads to what is no address."""
+        where = self._settings.shown_url()
+        return UnexpectedAnswerError(f"{where} redirects to what is no address: {error}")
 
     def answered(self, response: httpx.Response) -> float | None:
         """Return the seconds to wait before the next try, or None where the answer is a good one.

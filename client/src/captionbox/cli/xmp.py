@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -55,6 +56,7 @@ def xmp(
         )
         if not sources:
             raise UsageError(f"no images found in {', '.join(paths)}")
+        seen = {source: _state(source) for source in sources}
         done = set() if overwrite else exiftool.described(sources)
         todo = [source for source in sources if source not in done]
         tally.done_before = len(sources) - len(todo)
@@ -68,6 +70,10 @@ def xmp(
             for image, result in follow(outcomes, tally, report):
                 if result is None:
                     continue
+                changed = not overwrite and _state(image) != seen[image]
+                if changed and exiftool.described([image]):
+                    tally.done_before += 1  # somebody has described it meanwhile
+                    continue
                 try:
                     exiftool.describe(image, one_line(result.text))
                     tally.good()
@@ -76,3 +82,12 @@ def xmp(
                     tally.failed += 1
             report.remark(tally.summary())
         raise typer.Exit(tally.code())
+
+
+def _state(source: str) -> tuple[int, int] | None:
+    """Return what differs after a file was changed; None where it is not there."""
+    try:
+        found = os.stat(source)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
