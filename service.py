@@ -13,20 +13,15 @@ from typing import Annotated, Any, TypeVar, cast
 import bentoml
 from bentoml.validators import ContentType
 
-from models.interface import CaptionOptions
-from models.metadata import BrokenModelError
+from models.api.metadata import BrokenModelError
+from models.api.options import CaptionOptions
 from models.store import ModelNotFoundError
-from serving.admission import AdmissionMiddleware
 from serving.app import create_app
-from serving.auth import AuthMiddleware, open_paths
-from serving.body_limit import BodyLimitMiddleware
-from serving.container import IMAGE
-from serving.dispatch import dispatch_at_once
-from serving.engine import BatchCaptioner
-from serving.engine_client import EngineClient
-from serving.engine_messages import EngineAnswer, EngineRequest
-from serving.forms import CaptionForm
-from serving.framework import (
+from serving.base.keys import KeyRing
+from serving.base.logs import configure as configure_logs
+from serving.bento.dispatch import dispatch_at_once
+from serving.bento.framework import (
+    IMAGE,
     RUNNER_CONNECTION,
     EngineService,
     ProblemService,
@@ -36,15 +31,7 @@ from serving.framework import (
     tame,
     warn_if_open_to_others,
 )
-from serving.gateway import Gateway
-from serving.keys import KeyRing
-from serving.logs import configure as configure_logs
-from serving.match_engine import BatchMatcher
-from serving.match_messages import MatchAnswer, MatchRequest
-from serving.match_schemas import MAX_TEXTS
-from serving.schemas import CaptionInput, CaptionResponse
-from serving.served_models import ServedModels
-from serving.supervisor import (
+from serving.bento.supervisor import (
     HANG_FACTOR,
     give_up,
     leave_interrupts_to_the_parent,
@@ -52,8 +39,19 @@ from serving.supervisor import (
     require_disk_space,
     supervise,
 )
-from serving.tracing import TraceMiddleware
-from serving.workers import decide_workers
+from serving.bento.tracing import TraceMiddleware
+from serving.bento.workers import decide_workers
+from serving.contract.messages import EngineAnswer, EngineRequest, MatchAnswer, MatchRequest
+from serving.contract.requests import CaptionForm
+from serving.contract.schemas import MAX_TEXTS, CaptionInput, CaptionResponse
+from serving.contract.served_models import ServedModels
+from serving.engine.captioning import BatchCaptioner
+from serving.engine.matching import BatchMatcher
+from serving.gateway.engine_client import EngineClient
+from serving.gateway.gateway import Gateway
+from serving.http.admission import AdmissionMiddleware
+from serving.http.auth import AuthMiddleware, open_paths
+from serving.http.body_limit import BodyLimitMiddleware
 
 tame()
 dispatch_at_once()

@@ -18,10 +18,10 @@ from typing import get_args
 import numpy as np
 import torch
 
-from models.backend import Backend
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from serving.images import decode
+from models.api.device import Backend
+from models.api.options import CaptionOptions
+from models.registry import load_captioner
+from serving.pictures.images import decode
 
 
 def main() -> int:

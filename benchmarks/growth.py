@@ -15,7 +15,7 @@ from benchmarks.model_level import OUR_PROGRAM, running
 from benchmarks.rounds import Clock, Measured, measure
 from benchmarks.stack import TASK_SECONDS, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from serving.cores import available_cores
+from serving.base.machine import available_cores
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 BEAMS = (1, 2, 4, 8)

@@ -19,9 +19,10 @@ from benchmarks.results import markdown
 from benchmarks.rounds import Clock, Measured, measure
 from benchmarks.stack import TASK_SECONDS, Stack, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from models.precision import has_bf16, has_int8
-from serving.cores import available_cores
-from serving.openmp import variables
+from models.runtimes.formats import formats
+from models.runtimes.processor import has_bf16, has_int8
+from serving.base.machine import available_cores
+from serving.engine.loading import variables
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def commands(workspace: Workspace, tokens: int) -> dict[str, list[str]]:
     graphs = workspace.graphs()
     if graphs is not None:
         run = [sys.executable, "-m", OUR_PROGRAM, str(graphs)]
-        for precision in ("fp32", *(["bf16"] if has_bf16() else []), "int8"):
+        for precision in formats("openvino"):
             name = f"{OURS}OpenVINO {precision}"
             found[name] = [*run, precision, "--backend", "openvino", *length]
     exports = workspace.exports()

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.stack import answer
-from models.backend import Backend
-from models.catalogue import load_captioner
-from models.decoding import SearchSettings, beam_search
-from models.network_captioner import NetworkCaptioner
-from models.precision import Precision
+from models.api.device import Backend, Precision
+from models.captioners.base import NetworkCaptioner
+from models.decoding.beam import beam_search
+from models.decoding.protocol import SearchSettings
+from models.registry import load_captioner
 
 NEVER = -1
 """An end token that no network produces: every caption has its full length."""

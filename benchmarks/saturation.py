@@ -14,8 +14,8 @@ from typing import Protocol
 
 from benchmarks.stack import ROOT
 from benchmarks.workspace import Workspace
-from models.backend import Backend
-from serving.openmp import variables
+from models.api.device import Backend
+from serving.engine.loading import variables
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from benchmarks.server_level import as_json, closed_loops
 from benchmarks.servers import PATIENT
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from models.precision import has_bf16
-from serving.cores import available_cores
+from models.runtimes.processor import has_bf16
+from serving.base.machine import available_cores
 from tests.server import Server, install
 
 SMALL = "640x480"

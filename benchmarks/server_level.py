@@ -27,7 +27,7 @@ from benchmarks.saturation import Alone, saturation
 from benchmarks.servers import FASTAPI, OPENVINO, OURS, PATIENT, chosen, servers
 from benchmarks.stack import ROOT
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
-from serving.cores import available_cores
+from serving.base.machine import available_cores
 from tests.server import Server, install
 
 logger = logging.getLogger(__name__)

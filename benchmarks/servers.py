@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 from benchmarks.stack import ROOT
 from benchmarks.workspace import Workspace
-from models.backend import has_openvino
+from models.api.device import has_openvino
 from tests.server import START_SECONDS, Server, environment, install
 
 logger = logging.getLogger(__name__)

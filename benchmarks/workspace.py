@@ -59,7 +59,7 @@ class Workspace:
 
     def model(self) -> Path:
         """Return the same weights as a model directory of ours."""
-        from models.importing import prepare
+        from models.hub.import_model import prepare
 
         target = self._folder("model")
         if not target.is_dir():
@@ -70,9 +70,8 @@ class Workspace:
 
     def graphs(self) -> Path | None:
         """Return `model` with graphs for OpenVINO; `None` where it is not installed."""
-        from models.backend import has_openvino
-        from models.calibration import draw_pictures
-        from models.openvino_export import WEIGHTS, export
+        from models.api.device import has_openvino
+        from models.export_openvino import add_graphs
 
         if not has_openvino():
             return None
@@ -82,7 +81,7 @@ class Workspace:
             partial = _partial(target)
             for item in self.model().iterdir():
                 (partial / item.name).symlink_to(item.resolve())
-            export(partial, WEIGHTS, draw_pictures(self.side, self.side))
+            add_graphs(partial)
             partial.rename(target)
         return target
 

@@ -24,9 +24,9 @@ import yaml  # type: ignore[import-untyped]
 from deploy import stand_in, torch_wheels
 from deploy.install_torch import pinned_version
 from models import store
-from models.openvino_files import has_graphs
-from serving.container import BASE_IMAGE
-from serving.version import __version__
+from models.runtimes.openvino.files import has_graphs
+from serving.base.version import __version__
+from serving.bento.framework import BASE_IMAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "image"

@@ -16,8 +16,9 @@ import os
 import sys
 from pathlib import Path
 
-from serving.problems import KINDS, MEDIA_TYPE, RETRY_AFTER_SECONDS, TYPE_PREFIX
-from serving.settings import PREFIX, Settings, SettingsError, load_settings
+from serving.base.problems import KINDS, RETRY_AFTER_SECONDS, TYPE_PREFIX
+from serving.base.settings import PREFIX, Settings, SettingsError, load_settings
+from serving.http.problem_answers import MEDIA_TYPE
 
 ANSWER_SECONDS = 5
 """How much longer nginx waits than the server, whose own 504 says more."""
@@ -52,7 +53,7 @@ def limits(settings: Settings) -> str:
 
 def problems() -> str:
     """Return the text of `problems.conf`."""
-    blocks = ["# Made by deploy/nginx_conf.py from serving/problems.py."]
+    blocks = ["# Made by deploy/nginx_conf.py from serving/base/problems.py."]
     for statuses, slug, detail in _PROBLEMS:
         kind = KINDS[slug]
         body = {

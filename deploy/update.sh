@@ -124,7 +124,7 @@ prepare() {
   mkdir -p acme secrets nginx/certs
   touch .env
   [ -f captionbox.env ] || touch captionbox.env
-  [ -s secrets/api_keys ] || fail "secrets/api_keys names no key: see README, API keys"
+  [ -s secrets/api_keys ] || fail "secrets/api_keys names no key: see docs/keys.md"
   # The server runs as 1034 and reads its keys itself; who may not give files away lets everyone here read it.
   if chown 1034 secrets/api_keys 2>/dev/null; then chmod 400 secrets/api_keys; else chmod 444 secrets/api_keys; fi
   if [ ! -s nginx/certs/fullchain.pem ]; then

@@ -24,11 +24,12 @@ if __name__ == "__main__":  # run as a file: the packages lie beside its folder
 from pydantic import ValidationError
 
 from models import store
-from models.catalogue import honoured_options
-from models.interface import CaptionOptions, UnsupportedOptionError, check_honoured
-from models.metadata import BrokenModelError, read
-from models.precision import PrecisionSetting
-from serving.settings import SettingsError, load_settings
+from models.api.device import PrecisionSetting
+from models.api.metadata import BrokenModelError, read
+from models.api.options import CaptionOptions, UnsupportedOptionError, check_honoured
+from models.registry import honoured_options
+from models.runtimes.formats import require
+from serving.base.settings import SettingsError, load_settings
 
 logger = logging.getLogger("caption_dataset")
 
@@ -137,6 +138,8 @@ def _run(given: argparse.Namespace) -> int:
         asked: PrecisionSetting = given.precision or settings.precision
         if sink.job is not None and asked == "auto":
             asked = sink.job.precision
+        if asked != "auto" and given.address is None:
+            require(asked)  # a cluster's processors are not known here
         job = Job(model=name, version=version, precision=asked, options=options)
         if sink.job is not None and sink.job != job:
             raise ValueError(

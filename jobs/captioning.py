@@ -11,11 +11,11 @@ import numpy as np
 
 from jobs.reading import Encoded
 from jobs.results import UNREADABLE, Job
-from models.catalogue import load_captioner
-from models.interface import Caption
-from models.preprocessing import Pixels
-from serving.images import decode
-from serving.problems import Problem
+from models.api.preprocessing import Pixels
+from models.api.results import Caption
+from models.registry import load_captioner
+from serving.base.problems import Problem
+from serving.pictures.images import decode
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class DatasetCaptioner:
         max_pixels: most pixels that a picture may have.
 
     Raises:
-        models.metadata.BrokenModelError: the model is damaged.
+        models.api.metadata.BrokenModelError: the model is damaged.
         ValueError: it cannot compute in the job's precision.
     """
 

@@ -20,11 +20,11 @@ from jobs.model_files import ModelFiles
 from jobs.reading import Encoded, Reader
 from jobs.results import SCHEMA, Job, KeySet
 from jobs.sources import Columns, Listing, Unit
-from models.precision import Precision
-from models.precision_choice import load_fastest
-from serving.cores import available_cores
-from serving.openmp import use_threads
-from serving.settings import Settings
+from models.api.device import Precision
+from models.choose import load_fastest
+from serving.base.machine import available_cores
+from serving.base.settings import Settings
+from serving.engine.loading import use_threads
 
 _BLOCK_BYTES = 1024 * 1024
 """Pictures travel in blocks of about this size: small enough that no worker is left with many when

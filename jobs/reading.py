@@ -15,9 +15,9 @@ import pyarrow.parquet
 
 from jobs.results import UNREADABLE, KeySet
 from jobs.sources import Columns, Unit, is_picture
-from serving.fetch import Fetcher
-from serving.problems import Problem
-from serving.settings import Settings
+from serving.base.problems import Problem
+from serving.base.settings import Settings
+from serving.pictures.fetch import Fetcher
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from models.interface import Caption, CaptionOptions
-from models.precision import Precision, PrecisionSetting
+from models.api.device import Precision, PrecisionSetting
+from models.api.options import CaptionOptions
+from models.api.results import Caption
 
 SCHEMA = pa.schema(
     [
@@ -30,8 +31,8 @@ SCHEMA = pa.schema(
     ]
 )
 """`score` is the caption's confidence, 0..1; `alternatives` are the second best and so on. `error`
-is a kind of `serving.problems.KINDS` or `UNREADABLE`, `reason` says it in a sentence; a row has
-either these or a caption."""
+is a kind of `serving.base.problems.KINDS` or `UNREADABLE`, `reason` says it in a sentence; a row
+has either these or a caption."""
 
 UNREADABLE = "unreadable"
 """The error of what could not even be read: no such file, no access, a damaged archive."""

@@ -16,7 +16,7 @@ import fsspec
 import pyarrow.parquet
 from PIL import Image
 
-from serving.images import FORMATS
+from serving.pictures.images import FORMATS
 
 Kind = Literal["file", "rows", "tar"]
 

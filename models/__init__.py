@@ -1,5 +1,5 @@
 """Captioning methods: what they offer, their weights, how they decode. No HTTP, no services.
 
-Importing this package, `models.interface` or `models.preprocessing` never imports torch, so that
-the gateway process stays small.
+Importing this package, `models.api` or `models.registry` never imports torch, so that the gateway
+process stays small.
 """

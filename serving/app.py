@@ -15,16 +15,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving.access import CLIENT_GONE
-from serving.caption_api import caption_routes
-from serving.docs_page import docs_routes
-from serving.gateway import gateway_of
-from serving.match_api import match_route
-from serving.openai_api import openai_route
-from serving.openapi import document
-from serving.pages import page_routes
-from serving.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
-from serving.settings import Settings
+from serving.api import model_cards
+from serving.api.captions import caption_routes
+from serving.api.docs_page import docs_routes
+from serving.api.match import match_route
+from serving.api.openai.chat import openai_route
+from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
+from serving.api.openai.errors import openai_errors
+from serving.api.openapi.document import document
+from serving.api.pages import page_routes
+from serving.base.problems import KINDS, TYPE_PREFIX, Problem
+from serving.base.settings import Settings
+from serving.gateway.gateway import gateway_of
+from serving.http.access import CLIENT_GONE
+from serving.http.problem_answers import describe, handle, shape_errors
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -36,6 +40,7 @@ def create_app(settings: Settings) -> Starlette:
 
     No route has a parameter: BentoML's metrics would count each value apart.
     """
+    shape_errors(OPENAI_PREFIX, openai_errors)
     public = _public_routes(settings)
     # Bodies are bounded, and held in memory in the end: then no upload needs the disk.
     MultiPartParser.spool_max_size = settings.max_upload_bytes
@@ -70,12 +75,12 @@ def _public_routes(settings: Settings) -> list[Route]:
 
 
 async def _models(request: Request) -> Response:
-    return JSONResponse(gateway_of(request).models.response().model_dump())
+    return JSONResponse(model_cards.all_cards(gateway_of(request).models).model_dump())
 
 
 def _model(name: str) -> Endpoint:
     async def model(request: Request) -> Response:
-        return JSONResponse(gateway_of(request).models.describe(name).model_dump())
+        return JSONResponse(model_cards.card(gateway_of(request).models, name).model_dump())
 
     return model
 

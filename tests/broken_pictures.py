@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from serving.images import FORMATS
+from serving.pictures.images import FORMATS
 from tests.drawings import draw, encode
 
 READ, NO_PICTURE, BROKEN = 200, 415, 422

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before torch is imported: the networks of the tests are small, several processes run them at once,
+# and threads that wait for each other's products on a busy machine take many times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +24,7 @@ from tests.server import Server, install
 
 @pytest.fixture(autouse=True)
 def _pillows_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep from the next test the limit on pixels that `serving.images` sets in Pillow."""
+    """Keep from the next test the limit on pixels that `serving.pictures.images` sets in Pillow."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
@@ -163,8 +169,8 @@ def fetching_server(site: Site, bentoml_home: Path, start_server: Callable[..., 
 def vit_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a small `vit-gpt2` with random weights, as `python -m models import` makes it."""
     # Imported here: the tests that need no network stay quick.
-    from models import metadata
-    from models.importing import prepare
+    from models.api import metadata
+    from models.hub.import_model import prepare
     from tests.checkpoints import write_vit_gpt2
 
     target = tmp_path_factory.mktemp("vit-gpt2")

@@ -58,13 +58,12 @@ def make_tiny_model(directory: Path) -> None:
     import numpy as np
     import torch
 
-    from models import metadata
-    from models.cnn_transformer import CnnTransformer
-    from models.cnn_transformer_config import CnnTransformerConfig
-    from models.interface import DecodeDefaults
-    from models.preprocessing import PreprocessSpec, to_pixels
-    from models.special_tokens import BOS_ID, EOS_ID
-    from models.tokenizer import CaptionTokenizer
+    from models.api import metadata
+    from models.api.options import DecodeDefaults
+    from models.api.preprocessing import PreprocessSpec, to_pixels
+    from models.captioners.cnn_transformer.config import CnnTransformerConfig
+    from models.captioners.cnn_transformer.network import CnnTransformer
+    from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, CaptionTokenizer
 
     captions = [caption_of(name) for name in NAMES]
     tokenizer = CaptionTokenizer.train(captions)

@@ -16,9 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from models import interface
-from models.catalogue import load_captioner
-from serving import precision_record
+from models.api.captioner import Captioner as AnyCaptioner
+from models.api.captioner import Work
+from models.api.options import CaptionOptions
+from models.api.results import Caption
+from models.registry import load_captioner
+from serving.engine import loading
 
 RAISING = (255, 0, 255)
 SLOW = (0, 255, 255)
@@ -29,10 +32,10 @@ SLOW_SECONDS = 0.5
 """What a batch with a `SLOW` picture takes longer."""
 
 
-class FaultyCaptioner(interface.Captioner):
+class FaultyCaptioner(AnyCaptioner):
     """Captions with another captioner, after doing what the pictures' colours ask for."""
 
-    def __init__(self, inner: interface.Captioner) -> None:
+    def __init__(self, inner: AnyCaptioner) -> None:
         self.inner = inner
         self.method, self.honours = inner.method, inner.honours  # type: ignore[misc]
         self.preprocess, self.defaults = inner.preprocess, inner.defaults
@@ -41,9 +44,7 @@ class FaultyCaptioner(interface.Captioner):
     def load(cls, directory: Path) -> Any:
         return cls(load_captioner(directory))
 
-    def caption(
-        self, pixels: NDArray[np.uint8], options: interface.CaptionOptions
-    ) -> list[list[interface.Caption]]:
+    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         middle = pixels.shape[2] // 2
         colours = {tuple(colour) for colour in pixels[:, :, middle, middle].tolist()}
         if SLOW in colours:
@@ -56,18 +57,18 @@ class FaultyCaptioner(interface.Captioner):
             os._exit(11)
         return self.inner.caption(pixels, options)
 
-    def take_work(self) -> interface.Work:
+    def take_work(self) -> Work:
         return self.inner.take_work()
 
 
-_load = precision_record.load
+_load = loading.load
 
 
 def _load_faulty(*arguments: Any) -> Any:
     return FaultyCaptioner(_load(*arguments))
 
 
-precision_record.load = _load_faulty
+loading.load = _load_faulty
 
 from service import Captioner, Engine, app  # noqa: E402, F401 - made with the captioner above
 

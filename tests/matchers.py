@@ -96,8 +96,8 @@ def _tell_apart(network: Any) -> None:
 
 def make_tiny_matcher(directory: Path, shape: dict[str, Any] | None = None) -> None:
     """Save a random BridgeTower as a model directory of ours; see `make_hub_bridgetower`."""
-    from models import metadata
-    from models.bridgetower_import import convert
+    from models.api import metadata
+    from models.matchers.bridgetower.convert import convert
 
     with tempfile.TemporaryDirectory() as hub:
         make_hub_bridgetower(Path(hub), shape)

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from training.captioning import caption_images, texts
-from training.coco import load_split
+from models.api.options import CaptionOptions
+from models.registry import load_captioner
+from training.data.coco import load_split
 from training.evaluate import evaluate, main
-from training.model_card import card
+from training.export.model_directory import card
+from training.loop.captioning import caption_images, texts
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "weights" / "compact"
 FLICKR = ROOT.parent / "shared" / "data" / "flickr8k"
 
-needs_flickr = pytest.mark.skipif(not FLICKR.is_dir(), reason="../shared with Flickr8k is absent")
+needs_flickr = pytest.mark.skipif(not FLICKR.is_dir(), reason="no ../shared/data with Flickr8k")
 
 
 def test_is_small_enough_to_commit() -> None:
@@ -24,7 +24,7 @@ def test_is_small_enough_to_commit() -> None:
 
 
 def test_card_says_what_the_metadata_says() -> None:
-    from models.metadata import read
+    from models.api.metadata import read
 
     assert (MODEL / "README.md").read_text(encoding="utf-8") == card(read(MODEL))
 

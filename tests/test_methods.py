@@ -1,4 +1,4 @@
-"""README's table of methods: every command in it runs, on tiny checkpoints, and leads to captions.
+"""Methods in docs/models.md: every command runs, on tiny checkpoints, and leads to captions.
 
 The hub is the stand-in of `tests.hub`; training takes two steps on drawn shapes.
 """
@@ -16,19 +16,20 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.catalogue import METHODS
+from models.registry import METHODS
 from tests.asking import PICTURE
 from tests.checkpoints import write_vit_gpt2
 from tests.hub import Repository, running
 from tests.matchers import make_hub_bridgetower
-from tests.models.families import MAKERS
+from tests.models.captioners.vlm.families import MAKERS
 from tests.server import ROOT, Server, environment
 from tests.training.conftest import TINY, write_shapes
 
+PAGE = ROOT / "docs/models.md"
 _ROW = re.compile(r"^\| \[`([a-z0-9-]+)`\]\((\S+)\) \|[^|]*\|([^|]*)\|([^|]*)\|$", re.MULTILINE)
 TABLE = {
     name: (Path(file), re.findall(r"`([^`]+)`", bring), serve.strip().strip("`"))
-    for name, file, bring, serve in _ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    for name, file, bring, serve in _ROW.findall(PAGE.read_text(encoding="utf-8"))
 }
 """Method name to its file, the commands that bring it, and the command that serves it."""
 
@@ -52,7 +53,7 @@ for module, arguments in json.loads(sys.argv[1]):
 def test_every_method_has_its_row() -> None:
     assert set(TABLE) == set(METHODS)
     for file, bring, serve in TABLE.values():
-        assert (ROOT / file).is_file()
+        assert (PAGE.parent / file).is_file()
         assert bring
         assert serve.endswith("make serve")
 

@@ -20,16 +20,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models import metadata as metadata_module
-from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_captioner import CnnTransformerCaptioner
-from models.metadata import BrokenModelError
+from models.api import metadata as metadata_module
+from models.api.metadata import BrokenModelError
+from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
+from models.captioners.cnn_transformer.network import CnnTransformer
 from models.store import ModelNotFoundError
-from training import run_directory
-from training.model_directory import export, load_trainable, model_directory
-from training.processes import start_logging
-from training.run_directory import RunError
-from training.weight_average import FILE_NAME, averaged_tensors
+from training.data.machine import start_logging
+from training.export.model_directory import export
+from training.loop import run_directory
+from training.loop.run_directory import RunError
+from training.loop.starting_point import load_trainable, model_directory
+from training.loop.weight_average import FILE_NAME, averaged_tensors
 
 logger = logging.getLogger(__name__)
 

@@ -18,15 +18,15 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from models.metadata import BrokenModelError
+from models.api.metadata import BrokenModelError
+from models.api.options import CaptionOptions
+from models.registry import load_captioner
 from models.store import ModelNotFoundError
-from training.captioning import caption_images, texts
-from training.coco import DataError, load_split
-from training.metrics import score
-from training.model_directory import model_directory
-from training.pictures import without_unreadable
+from training.data.coco import DataError, load_split
+from training.data.pictures import without_unreadable
+from training.loop.captioning import caption_images, texts
+from training.loop.starting_point import model_directory
+from training.metrics.scoring import score
 
 logger = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.fetch import DownloadError, Patience, fetch, verify
-from training.disk import shortage
-from training.unpack import UnpackError, unpack, unpacked_bytes
+from training.data.fetch import DownloadError, Patience, fetch, verify
+from training.data.machine import shortage
+from training.data.unpack import UnpackError, unpack, unpacked_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -25,25 +25,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from models import metadata as metadata_module
-from models.catalogue import load_captioner
-from models.interface import CaptionOptions
-from models.metadata import BrokenModelError
-from models.precision import Precision
+from models.api import metadata as metadata_module
+from models.api.device import Precision
+from models.api.metadata import BrokenModelError
+from models.api.options import CaptionOptions
+from models.registry import load_captioner
 from models.store import ModelNotFoundError
-from training.captioning import caption_images, texts
-from training.coco import CaptionedImage, DataError, load_split
-from training.image_cache import ImageCache
-from training.learning_curve import log_of
-from training.metrics import JavaMetric, Scores, score
-from training.model_card import card, is_ours
-from training.model_directory import model_directory
-from training.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
-from training.report import ReportContent, write_report
-from training.run_arguments import add_image_cache
-from training.run_directory import DATA_NAME, RunError, find_in_run
-from training.score_rows import metric_rows, statistic_rows
-from training.session import read_sources
+from training.data.coco import CaptionedImage, DataError, load_split
+from training.data.image_cache import ImageCache
+from training.data.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
+from training.export.model_directory import card, is_ours
+from training.export.report import ReportContent, write_report
+from training.loop.captioning import caption_images, texts
+from training.loop.run_directory import DATA_NAME, LOG_NAME, RunError, find_in_run
+from training.loop.run_settings import add_image_cache, read_sources
+from training.loop.starting_point import model_directory
+from training.metrics.scores import JAVA_METRICS, METRICS, Scores, metric_rows, statistic_rows
+from training.metrics.scoring import score
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +76,7 @@ def evaluate(
     beams: int | None = None,
     tokenizer: str = "words",
     batch_size: int = 32,
-    with_java: Collection[JavaMetric] = (),
+    with_java: Collection[str] = (),
     image_cache: Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
     precision: Precision = "fp32",
@@ -91,7 +89,7 @@ def evaluate(
         data: data set folder.
         split: `train`, `val` or `test`.
         beams: beam width; `None` is the model's default.
-        tokenizer: how captions become words, see `training.metrics.score`.
+        tokenizer: how captions become words, see `training.metrics.scoring.score`.
         batch_size: pictures a batch.
         with_java: metrics to run in Java.
         image_cache: folder for decoded pictures; `None` decodes anew.
@@ -187,8 +185,11 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
 def record(evaluation: Evaluation, directory: Path) -> None:
     """Write the scores into a model directory's metadata and card."""
     found = metadata_module.read(directory)
-    measured = metric_rows(evaluation.scores)
-    rounded = {row.key: round(row.value, 4) for row in measured if row.value is not None}
+    rounded = {
+        key: round(value, METRICS[key].digits)
+        for key, value in evaluation.scores.values().items()
+        if METRICS[key].against_references
+    }
     if evaluation.precision == "fp32":
         change: dict[str, object] = {"metrics": {**found.metrics, evaluation.data: rounded}}
     else:
@@ -216,7 +217,7 @@ def report(evaluation: Evaluation, model: str, folder: Path) -> Path:
         evaluation.scores,
         evaluation.beams,
         evaluation.unreadable,
-        log_of(model),
+        find_in_run(model, LOG_NAME),
     )
     return write_report(content, folder)
 
@@ -238,13 +239,13 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("words", "ptb-python", "ptb-java", "auto"),
         help="words: lower-cased, without punctuation; ptb: the COCO server's",
     )
-    for metric in ("meteor", "spice"):
+    for metric in JAVA_METRICS:
         parser.add_argument(
             f"--{metric}",
             dest="with_java",
             action="append_const",
             const=metric,
-            help=f"score {metric.upper()} too, where Java is",
+            help=f"score {METRICS[metric].name} too, where Java is",
         )
     parser.add_argument(
         "--precision",

@@ -14,10 +14,10 @@ import logging
 import sys
 from pathlib import Path
 
-from models.catalogue import load_captioner
-from models.metadata import BrokenModelError
+from models.api.metadata import BrokenModelError
+from models.registry import load_captioner
 from models.store import ModelNotFoundError, StoredModel, install
-from training.model_directory import model_directory
+from training.loop.starting_point import model_directory
 
 logger = logging.getLogger(__name__)
 

@@ -10,27 +10,30 @@ from typing import Any
 
 import pytest
 from captionbox import CaptionOptions, results, version
-from captionbox.cli.exits import Fault, fault_of
+from captionbox.cli.output.endings import Fault, fault_of
 from captionbox.errors import status_error
 from captionbox.options import describe
 from captionbox.problems import Problem
 from pydantic import BaseModel
 
-from models import interface
-from serving import match_schemas, problems, schemas
-from serving import version as serving_version
+from models.api import options as api_options
+from models.api import results as api_results
+from serving.base import version as serving_version
+from serving.base.problems import KINDS
+from serving.contract import schemas
+from serving.contract.problem_details import ProblemDetails
 
 
 def test_every_option_of_the_server_is_known() -> None:
-    assert set(interface.CaptionOptions.model_fields) <= set(CaptionOptions.__annotations__)
+    assert set(api_options.CaptionOptions.model_fields) <= set(CaptionOptions.__annotations__)
 
 
-@pytest.mark.parametrize("name", interface.CaptionOptions.model_fields)
+@pytest.mark.parametrize("name", api_options.CaptionOptions.model_fields)
 def test_documented_limits_are_the_servers(name: str) -> None:
     """Every limit that the server has stands in the option's description."""
     text = describe(name)
     numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", text)}
-    for constraint in interface.CaptionOptions.model_fields[name].metadata:
+    for constraint in api_options.CaptionOptions.model_fields[name].metadata:
         for side in ("ge", "le", "gt", "min_length", "max_length"):
             limit = getattr(constraint, side, None)
             if limit is not None:
@@ -41,17 +44,17 @@ def test_documented_limits_are_the_servers(name: str) -> None:
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        (interface.Caption, results.Caption),
-        (interface.WordAttention, results.WordAttention),
+        (api_results.Caption, results.Caption),
+        (api_results.WordAttention, results.WordAttention),
         (schemas.CaptionResponse, results.CaptionResult),
         (schemas.ModelInfo, results.ModelUsed),
         (schemas.ImageInfo, results.ImageInfo),
         (schemas.Timing, results.Timing),
         (schemas.ServedModel, results.ModelInfo),
         (schemas.ModelsResponse, results.ModelList),
-        (match_schemas.Match, results.Match),
-        (match_schemas.MatchResponse, results.MatchResult),
-        (problems.ProblemDetails, Problem),
+        (schemas.Match, results.Match),
+        (schemas.MatchResponse, results.MatchResult),
+        (ProblemDetails, Problem),
     ],
 )
 def test_results_have_the_servers_fields(theirs: type[BaseModel], ours: type[BaseModel]) -> None:
@@ -63,7 +66,7 @@ def test_results_have_the_servers_fields(theirs: type[BaseModel], ours: type[Bas
 def test_the_servers_example_can_be_read() -> None:
     example = schemas.CaptionResponse.model_config["json_schema_extra"]["example"]
     assert results.CaptionResult.model_validate(example).text == "A dog runs on the grass."
-    example = match_schemas.MatchResponse.model_config["json_schema_extra"]["example"]
+    example = schemas.MatchResponse.model_config["json_schema_extra"]["example"]
     assert results.MatchResult.model_validate(example).best.text == "a dog on the grass"
 
 
@@ -91,10 +94,10 @@ FAULTS = {
 """Whose fault each kind of problem is; all others are the request's."""
 
 
-@pytest.mark.parametrize("kind", problems.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_whose_fault_each_kind_of_problem_is(kind: str) -> None:
     errors = [{"field": "num_beams", "detail": "too many"}] if kind == "invalid-request" else []
     problem = Problem.model_validate(
-        {"status": problems.KINDS[kind].status, "type": f"/problems/{kind}", "errors": errors}
+        {"status": KINDS[kind].status, "type": f"/problems/{kind}", "errors": errors}
     )
     assert fault_of(status_error(problem)) is FAULTS.get(kind, Fault.REQUEST)

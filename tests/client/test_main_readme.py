@@ -1,4 +1,4 @@
-"""The main README's calls of the server, word for word: curl, SDK, command line, BentoML's client.
+"""The calls in README and docs/, word for word: curl, SDK, command line, BentoML's client.
 
 They go to port 3000, as whoever copies them would; here, what connects to that port is led to the
 tests' server.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,26 @@ from pathlib import Path
 
 import pytest
 
+from serving.contract.schemas import CaptionUrlInput
+from tests.docs.pages import PAGES, README, blocks
 from tests.drawings import caption_of, draw, encode
 from tests.server import Server
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-BLOCKS = re.findall(r"^```(?:python)?\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    text
+    for page in PAGES
+    if page == README or page.parent == README.parent / "docs"
+    for text in blocks(page, "", "python")
+]
+COMMANDS = sorted(
+    {
+        command
+        for text in BLOCKS
+        for command in re.findall(r"^(?:\$ )?(curl (?:[^\n]|\\\n)*[^\\\n])$", text, re.MULTILINE)
+        if "localhost:3000/" in command
+    }
+)
+"""The curl commands, without the answers shown below them; two pages may have the same one."""
 
 LED = """
 import socket
@@ -41,17 +57,9 @@ def block(*words: str) -> str:
     return str(found)
 
 
-def curl(path: str) -> str:
-    """Return the one curl command that asks a route; without the answer shown below it."""
-    pattern = r"^(?:\$ )?(curl (?:[^\n]|\\\n)*[^\\\n])$"
-    commands = re.findall(pattern, "\n".join(BLOCKS), re.MULTILINE)
-    (found,) = [one for one in commands if f"localhost:3000{path}" in one.split()]
-    return str(found)
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Make a folder with the pictures that the README speaks of."""
+    """Make a folder with the pictures that the pages speak of."""
     (tmp_path / "photos" / "2024").mkdir(parents=True)
     for name in ("photo.jpg", "photos/dog.jpg", "photos/2024/cat.jpg"):
         (tmp_path / name).write_bytes(encode(draw("red ring"), "JPEG", quality=95))
@@ -102,14 +110,40 @@ def test_the_command(place: Path, server: Server, command_environment: dict[str,
     }
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize("path", ["/caption", "/match"])
+def asked(command: str) -> str:
+    """Return the path that a curl command asks."""
+    (path,) = re.findall(r"localhost:3000(/\S*)", command)
+    return str(path)
+
+
+def test_every_captioning_route_has_its_command() -> None:
+    assert {asked(command) for command in COMMANDS} == {
+        "/caption",
+        "/caption_batch",
+        "/caption_url",
+        "/match",
+    }
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: Debian's package `curl`")
+@pytest.mark.parametrize("command", [one for one in COMMANDS if asked(one) != "/caption_url"])
 def test_curl(
-    path: str, place: Path, matching_server: Server, command_environment: dict[str, str]
+    command: str, place: Path, matching_server: Server, command_environment: dict[str, str]
 ) -> None:
-    printed = run(shell(curl(path)), place, matching_server, command_environment)
+    printed = run(shell(command), place, matching_server, command_environment)
     answer = json.loads(printed)
-    if path == "/caption":
-        assert answer["captions"][0]["text"] == caption_of("red ring")
-    else:
+    if asked(command) == "/match":
         assert sorted(one["text"] for one in answer["matches"]) == ["a cat", "a dog"]
+    else:
+        results = answer["results"] if asked(command) == "/caption_batch" else [answer]
+        for result in results:
+            assert result["captions"][0]["text"] == caption_of("red ring")
+
+
+def test_the_body_of_the_command_that_names_an_address_is_taken() -> None:
+    """It asks the internet, so it is not sent."""
+    (command,) = [one for one in COMMANDS if asked(one) == "/caption_url"]
+    words = shlex.split(command.replace("\\\n", " "))
+    body = json.loads(words[words.index("-d") + 1])
+    assert "Content-Type: application/json" in words
+    assert CaptionUrlInput.model_validate(body).url.startswith("https://")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.client.cli.commands.test_xmp import FAKE
 from tests.client.stand_in import StandIn
-from tests.client.test_xmp import FAKE
 
 README = Path(__file__).resolve().parents[2] / "client" / "README.md"
 

@@ -23,7 +23,7 @@ from captionbox import (
     version,
 )
 from captionbox.cli.app import app
-from captionbox.cli.exits import ExitCode
+from captionbox.cli.output.endings import ExitCode
 from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 

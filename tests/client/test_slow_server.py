@@ -19,7 +19,7 @@ from captionbox import (
     PayloadTooLargeError,
     RequestTimeoutError,
 )
-from captionbox.cli.exits import Fault, fault_of
+from captionbox.cli.output.endings import Fault, fault_of
 
 from tests.client.either import Either, json_answer
 from tests.client.stand_in import answer_to, picture, problem

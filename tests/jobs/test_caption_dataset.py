@@ -193,7 +193,7 @@ def test_another_model_or_other_options_need_another_output(
 ) -> None:
     from jobs.results import Job
     from jobs.sink import open_sink
-    from models.interface import CaptionOptions
+    from models.api.options import CaptionOptions
 
     output = tmp_path / "out.parquet"
     job = Job(model="other", version="1", precision="fp32", options=CaptionOptions())

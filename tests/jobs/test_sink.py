@@ -11,7 +11,8 @@ import pytest
 
 from jobs.results import SCHEMA, Job, KeySet
 from jobs.sink import SinkError, open_sink
-from models.interface import Caption, CaptionOptions
+from models.api.options import CaptionOptions
+from models.api.results import Caption
 
 JOB = Job(model="compact", version="1", precision="fp32", options=CaptionOptions(num_beams=2))
 CAPTIONS = [

@@ -14,7 +14,7 @@ import pytest
 from jobs.reading import Encoded, Reader
 from jobs.results import UNREADABLE, KeySet
 from jobs.sources import Columns, SourceError, list_inputs
-from serving.settings import Settings
+from serving.base.settings import Settings
 from tests.drawings import draw, encode
 from tests.picture_site import PICTURE, serve_site
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from models.cnn_transformer import CnnTransformer
-from models.cnn_transformer_config import CnnTransformerConfig
-from models.interface import DecodeDefaults
-from models.metadata import ModelMetadata
-from models.preprocessing import PreprocessSpec
-from models.tokenizer import CaptionTokenizer
+from models.api.metadata import ModelMetadata
+from models.api.options import DecodeDefaults
+from models.api.preprocessing import PreprocessSpec
+from models.captioners.cnn_transformer.config import CnnTransformerConfig
+from models.captioners.cnn_transformer.network import CnnTransformer
+from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
 
 WORDS = "a dog cat runs sits on the green grass red ball with man's hat".split()
 SIDE = 64

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.catalogue import load_captioner
+from models.registry import load_captioner
 from tests.drawings import make_tiny_model
 from training.average import main as average_command
 

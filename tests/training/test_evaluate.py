@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from models import metadata as metadata_module
-from models.importing import prepare
-from models.metadata import ModelMetadata
-from models.preprocessing import PreprocessSpec
-from tests.models.families import MAKERS
-from training.coco import load_split
+from models.api import metadata as metadata_module
+from models.api.metadata import ModelMetadata
+from models.api.preprocessing import PreprocessSpec
+from models.hub.import_model import prepare
+from tests.models.captioners.vlm.families import MAKERS
+from training.data.coco import load_split
 from training.evaluate import evaluate, main
-from training.metrics import score, words
-from training.score_rows import metric_rows, statistic_rows
+from training.metrics.scores import metric_rows, statistic_rows
+from training.metrics.scoring import score, words
 
 
 @pytest.fixture(scope="module")

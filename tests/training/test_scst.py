@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.caption_network import IGNORED
-from models.decoding import Hypothesis
-from models.special_tokens import BOS_ID, EOS_ID, PAD_ID
-from models.tokenizer import CaptionTokenizer
-from training.coco import CaptionedImage, load_split
-from training.endings import share_of_bad_endings
-from training.scst import Reward, sequence_batch
+from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, CaptionTokenizer
+from models.decoding.protocol import Hypothesis
+from models.layers.network_protocol import IGNORED
+from training.data.coco import CaptionedImage, load_split
+from training.loop.self_critical import Reward, sequence_batch
+from training.metrics.scoring import share_of_bad_endings
 from training.scst import main as scst_command
 from training.train import main as train_command
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from models.catalogue import load_captioner
-from training.run_directory import complete_checkpoints
+from models.registry import load_captioner
+from training.loop.run_directory import complete_checkpoints
 from training.train import main as train_command
 
 ROOT = Path(__file__).resolve().parents[2]

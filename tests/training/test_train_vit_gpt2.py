@@ -13,15 +13,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import VisionEncoderDecoderModel
 
-from models.catalogue import load_captioner
-from models.importing import prepare
-from models.vit_gpt2 import VitGpt2
+from models.captioners.vit_gpt2.network import VitGpt2
+from models.hub.import_model import prepare
+from models.registry import load_captioner
 from tests.checkpoints import write_vit_gpt2
-from training.dataset import Collate, TrainingItem
+from training.data.dataset import Collate, TrainingItem
 from training.evaluate import main as evaluate
-from training.learning import fix_what_does_not_learn, parameter_groups
-from training.recipe import load_recipe
-from training.run_directory import complete_checkpoints
+from training.loop.run_directory import complete_checkpoints
+from training.loop.trainer import fix_what_does_not_learn, parameter_groups
+from training.recipes.recipe import load_recipe
 from training.train import main as train
 
 QUICK = ("batch_images=4", "bf16=off", "average=0.5", "learning_rate=1e-2")

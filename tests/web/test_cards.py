@@ -35,7 +35,7 @@ def test_confidence_is_told_in_words_and_as_a_number(open_page: Opener, picture:
 
 def test_words_and_number_agree(open_page: Opener) -> None:
     shown = """async (confidences) => {
-      const { confidenceView } = await import("/js/confidence.js");
+      const { confidenceView } = await import("/js/card/confidence.js");
       return confidences.map((confidence) => confidenceView(confidence).textContent);
     }"""
     confidences = [0.549, 0.544, 0.395, 0.394, 0.31, 0.001]

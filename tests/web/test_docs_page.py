@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.version import __version__
+from serving.base.version import __version__
 from tests.drawings import caption_of
 from tests.server import Server
 from tests.web.browsing import expect

@@ -1,22 +1,21 @@
 /** Puts the page together. */
 
-import { announce } from "./announce.js";
-import { whenKeyIsNeeded } from "./api.js";
-import { AttentionSource } from "./attention.js";
-import { photograph } from "./camera.js";
-import { discover, honours } from "./capabilities.js";
-import { Captioning } from "./captioning.js";
-import { Card } from "./card.js";
-import { Collection, Item } from "./collection.js";
-import { byId, el } from "./dom.js";
-import { advice, asApiError } from "./errors.js";
-import { isPicture, listen } from "./intake.js";
-import { askForKey } from "./key-dialog.js";
-import { Matching } from "./matching.js";
-import { OptionsPanel } from "./options-panel.js";
-import { requestFields } from "./request-options.js";
-import { showTabs } from "./tabs.js";
-import { Toolbar } from "./toolbar.js";
+import { announce, button, byId, el } from "./lib/dom.js";
+import { whenKeyIsNeeded } from "./server/api.js";
+import { discover, honours } from "./server/capabilities.js";
+import { asApiError, explain } from "./server/errors.js";
+import { askForKey } from "./server/key-dialog.js";
+import { OptionsPanel } from "./options/panel.js";
+import { requestFields } from "./options/request-options.js";
+import { AttentionSource } from "./card/attention.js";
+import { Card } from "./card/card.js";
+import { Matching } from "./matching/matching.js";
+import { showTabs } from "./matching/tabs.js";
+import { photograph } from "./set/camera.js";
+import { Captioning } from "./set/captioning.js";
+import { Collection, Item } from "./set/collection.js";
+import { isPicture, listen } from "./set/intake.js";
+import { Toolbar } from "./set/toolbar.js";
 
 const RETRY_START = 2000;
 
@@ -135,8 +134,8 @@ async function connect() {
     server = await discover();
   } catch (error) {
     const problem = asApiError(error);
-    const again = el("button", { type: "button", class: "button small", on: { click: () => void connect() } }, "Try again");
-    banner(`${problem.message} ${advice(problem)} `, again);
+    const again = button({ class: "button small", click: () => void connect() }, "Try again");
+    banner(`${explain(problem)} `, again);
     if (problem.passing) setTimeout(() => { if (!server) void connect(); }, RETRY_START);
     return;
   }

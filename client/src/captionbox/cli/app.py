@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from captionbox.cli.alt import alt
-from captionbox.cli.caption import caption
-from captionbox.cli.check import check
-from captionbox.cli.match import match
-from captionbox.cli.models import models
-from captionbox.cli.xmp import xmp
+from captionbox.cli.commands.alt import alt
+from captionbox.cli.commands.caption import caption
+from captionbox.cli.commands.check import check
+from captionbox.cli.commands.match import match
+from captionbox.cli.commands.models import models
+from captionbox.cli.commands.xmp import xmp
 from captionbox.version import __version__
 
 app = typer.Typer(

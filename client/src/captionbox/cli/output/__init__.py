@@ -1,1 +1,1 @@
-"""What comes out: records, sidecars, pages, descriptions, and how a command ends."""
+"""Where captions go: formats, files, the terminal, exit codes."""

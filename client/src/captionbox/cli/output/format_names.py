@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from pathlib import Path
 
-from captionbox.cli.endings import UsageError
+from captionbox.cli.output.endings import UsageError
 
 
 class Format(StrEnum):

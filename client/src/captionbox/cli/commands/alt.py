@@ -1,0 +1,84 @@
+"""`captionbox alt`: alternative texts for a web site's images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from captionbox.cli.commands import arguments as given
+from captionbox.cli.output.endings import UsageError, plain_endings
+
+
+def alt(
+    site: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SITE_DIR|FILE.html", show_default=False, help="A site's folder, or one page."
+        ),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the changes as a diff; write nothing.")
+    ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that addresses like /logo.png begin at; by default SITE_DIR, or the "
+            "page's own folder.",
+            show_default=False,
+        ),
+    ] = None,
+    exclude: given.Exclude = None,
+    concurrency: given.Concurrency = 8,
+    model: given.Model = None,
+    prompt: given.Prompt = None,
+    base_url: given.BaseUrl = None,
+    api_key: given.ApiKey = None,
+    timeout: given.Timeout = 60.0,
+    max_retries: given.MaxRetries = None,
+) -> None:
+    """Write captions into <img> tags that have no alt.
+
+    Decorative images (alt="", role="presentation", aria-hidden="true", spacers) are left alone, and
+    so is every other byte of a page. A page is written all at once when all its images have been
+    asked for; an interrupted run is taken up again by the same command.
+    """
+    with plain_endings():
+        from captionbox.cli.output.diffs import diff
+        from captionbox.cli.output.site import Site, pages, write
+        from captionbox.cli.run.follow import follow
+        from captionbox.cli.run.progress import reporter
+        from captionbox.cli.run.tally import Tally
+        from captionbox.cli.sources.folders import Exclusions
+        from captionbox.cli.sources.img_tags import MOST_OF_A_SPACER
+
+        if not site.exists():
+            raise UsageError(f"{site} does not exist")
+        work, tally = Site(root or (site if site.is_dir() else site.parent)), Tally()
+        for page in pages(site, Exclusions(exclude or ())):
+            work.add(page)
+        images = work.images()
+        with (
+            given.make_client(base_url, api_key, timeout, max_retries) as client,
+            reporter("captioning", len(images), bar=not sys.stdout.isatty()) as report,
+        ):
+            for reason in work.left:
+                report.say(reason)
+            outcomes = client.caption_many(
+                images, concurrency=concurrency, model=model, prompt=prompt
+            )
+            for image, result in follow(outcomes, tally, report):
+                tally.captioned += result is not None
+                text = None
+                if result and max(result.image.width, result.image.height) > MOST_OF_A_SPACER:
+                    text = result.text
+                for change in work.answer(image, text):
+                    if dry_run:
+                        typer.echo(diff(change.page, change.old, change.new), nl=False)
+                    else:
+                        write(change)
+                        typer.echo(f"{change.page}: {change.count} written")
+            report.remark(tally.summary() if images else "no image lacks an alternative text")
+        raise typer.Exit(tally.code())

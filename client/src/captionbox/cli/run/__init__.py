@@ -1,0 +1,1 @@
+"""A run over many images: progress, counts, when to stop."""

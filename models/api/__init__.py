@@ -1,0 +1,1 @@
+"""What a model is to those who use one: options, results, metadata. No torch, no runtime."""

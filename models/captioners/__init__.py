@@ -1,0 +1,1 @@
+"""The methods that write captions, one folder each."""

@@ -1,0 +1,144 @@
+"""The captioner around any `CaptionNetwork`: options, search or sampling, scores, attention."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.api.captioner import Captioner
+from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.options import DECODING_OPTIONS, CaptionOptions
+from models.api.results import Caption, WordAttention
+from models.decoding.candidates import as_caption, find_captions, search_settings
+from models.decoding.protocol import Hypothesis, SearchSettings
+from models.layers.network_protocol import CaptionNetwork, DecodeState
+
+
+class CaptionVocabulary(Protocol):
+    """Turns token ids into sentences."""
+
+    def __len__(self) -> int:
+        """Return the vocabulary's size, special tokens included."""
+
+    def sentence(self, ids: Sequence[int]) -> str:
+        """Return ids as a sentence for people."""
+
+    def sentence_spans(self, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
+        """Return the sentence's words, each with the positions of its tokens in `ids`."""
+
+    def vocabulary_hash(self) -> str:
+        """Return a hash of all tokens in id order."""
+
+
+class NetworkCaptioner(Captioner):
+    """A network with its tokenizer and settings.
+
+    Args:
+        network: in evaluation mode.
+        tokenizer: the vocabulary it was trained with.
+        metadata: preprocess spec and decode defaults.
+
+    Raises:
+        BrokenModelError: the vocabulary is not the one the metadata names.
+    """
+
+    method: ClassVar[str]
+    honours = DECODING_OPTIONS | {"attention"}
+
+    @classmethod
+    @abstractmethod
+    def load_trainable(cls, directory: Path) -> Self:
+        """Load a model directory to train its network, a `TrainableNetwork`, in float32.
+
+        `load` may give a network that only captions.
+
+        Raises:
+            BrokenModelError: as `load`.
+        """
+
+    def __init__(
+        self, network: CaptionNetwork, tokenizer: CaptionVocabulary, metadata: ModelMetadata
+    ) -> None:
+        expected = metadata.vocabulary_sha256
+        if expected and expected != tokenizer.vocabulary_hash():
+            raise BrokenModelError("tokenizer.json is not the vocabulary this model learnt with")
+        self.honours = metadata.honoured(self.honours)
+        self.network = network
+        self.tokenizer = tokenizer
+        self.preprocess = metadata.preprocess
+        self.defaults = metadata.decode
+
+    def settings(self, options: CaptionOptions) -> SearchSettings:
+        """Return the decode settings of `options`; see `search_settings`."""
+        network = self.network
+        return search_settings(
+            options, self.defaults, network.bos_id, network.eos_id, network.max_tokens
+        )
+
+    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
+        """Caption a batch; see `Captioner.caption`."""
+        self.check_options(options)
+        self.check_pixels(pixels)
+        with torch.inference_mode():
+            with self.stage("encode"):
+                memory = self.network.encode(torch.from_numpy(pixels))
+            with self.stage("decode"):
+                hypotheses = self._decode(memory, options)
+            words = self._words(memory, hypotheses) if options.attention else None
+        out = []
+        for index, group in enumerate(hypotheses):
+            captions = [self._caption(hypothesis) for hypothesis in group]
+            if words is not None:
+                for caption, maps in zip(captions, words[index], strict=True):
+                    caption.words = maps
+            out.append(captions)
+        return out
+
+    def _decode(self, memory: torch.Tensor, options: CaptionOptions) -> list[list[Hypothesis]]:
+        """Return the different captions wanted of each picture of memory `[B, S, D]`."""
+        settings = self.settings(options)
+
+        def begin(pictures: Sequence[int]) -> DecodeState:
+            part = memory if len(pictures) == len(memory) else memory[list(pictures)]
+            return self.network.start(part, settings.max_tokens)
+
+        return find_captions(
+            self.network.step,
+            begin,
+            batch=len(memory),
+            options=options,
+            settings=settings,
+            wanted=options.num_captions or self.defaults.num_captions,
+            text=lambda hypothesis: self.tokenizer.sentence(hypothesis.tokens),
+            device=memory.device,
+        )
+
+    def _caption(self, hypothesis: Hypothesis) -> Caption:
+        text = self.tokenizer.sentence(hypothesis.tokens)
+        return as_caption(text, hypothesis, self.network.eos_id)
+
+    def _words(
+        self, memory: torch.Tensor, hypotheses: list[list[Hypothesis]]
+    ) -> list[list[list[WordAttention]]]:
+        """Return, per picture and caption, where the decoder looked for each word."""
+        out = []
+        for index, group in enumerate(hypotheses):
+            captions = []
+            for hypothesis in group:
+                start = self.network.bos_id
+                inputs = torch.tensor([[start, *hypothesis.tokens[:-1]]], device=memory.device)
+                maps = self.network.word_maps(inputs, memory[index : index + 1])[0]
+                captions.append(
+                    [
+                        WordAttention(word=word, attention=maps[positions].mean(0).tolist())
+                        for word, positions in self.tokenizer.sentence_spans(hypothesis.tokens)
+                    ]
+                )
+            out.append(captions)
+        return out

@@ -1,0 +1,1 @@
+"""A CNN and a transformer decoder: `compact` and two tutorials' captioners."""

@@ -1,0 +1,1 @@
+"""`image-text-to-text`: the captioners of transformers."""

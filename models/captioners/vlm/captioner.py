@@ -1,0 +1,119 @@
+"""`image-text-to-text`: the captioners of transformers, each by its own conventions.
+
+What differs between BLIP, GIT, Florence-2, SmolVLM and the rest is in `families/`; here is
+what they share: loading, options, the search, scores and wording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.api import metadata as metadata_module
+from models.api.captioner import Captioner
+from models.api.device import Precision
+from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
+from models.api.preprocessing import normalisation
+from models.api.results import Caption
+from models.captioners.vlm.checkpoint import open_family
+from models.captioners.vlm.convert import vocabulary_hash
+from models.captioners.vlm.family import METHOD, Family
+from models.captioners.vlm.step import NetworkState
+from models.decoding.candidates import as_caption, find_captions, search_settings
+from models.decoding.phrasing import sentence
+from models.decoding.protocol import Hypothesis, SearchSettings
+
+_ROWS_AT_ONCE = 48
+"""Beams or samples decoded together. Each holds a copy of its picture's keys and values: 40 MB of
+them in BLIP-base."""
+
+
+class ImageTextToTextCaptioner(Captioner):
+    """A transformers captioner.
+
+    Args:
+        family: the network, its tokenizer and their conventions.
+        metadata: preprocess spec, decode defaults and honoured options.
+    """
+
+    method = METHOD
+    honours = DECODING_OPTIONS | {"prompt"}
+
+    def __init__(self, family: Family, metadata: ModelMetadata) -> None:
+        self.family = family
+        self.preprocess = metadata.preprocess
+        self.defaults = metadata.decode
+        self.honours = metadata.honoured(self.honours)
+        scale, offset = normalisation(metadata.preprocess)
+        self._scale = torch.from_numpy(scale)[:, None, None]  # [3, 1, 1]
+        self._offset = torch.from_numpy(offset)[:, None, None]
+
+    @classmethod
+    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+        """Load a model directory; see `Captioner.load`."""
+        metadata = metadata_module.read(directory)
+        family = open_family(directory)
+        expected = metadata.vocabulary_sha256
+        if expected and expected != vocabulary_hash(family.tokenizer):
+            raise BrokenModelError("the tokenizer is not the one this model learnt with")
+        return cls(family, metadata)
+
+    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
+        """Caption a batch; see `Captioner.caption`."""
+        self.check_options(options)
+        self.check_pixels(pixels)
+        with torch.inference_mode(), self.stage("decode"):
+            hypotheses = self._decode(pixels, options)
+        end = self.family.end_ids[0]
+        return [
+            [as_caption(self._text(hypothesis, options), hypothesis, end) for hypothesis in group]
+            for group in hypotheses
+        ]
+
+    def settings(self, options: CaptionOptions) -> SearchSettings:
+        """Return the decode settings of `options`; see `search_settings`."""
+        # `NetworkStep` begins with the whole prompt in place of a start token.
+        return search_settings(options, self.defaults, 0, self.family.end_ids[0], LONGEST_CAPTION)
+
+    def prompt(self, options: CaptionOptions) -> str | None:
+        """Return the prompt to use: the user's, else the model's own, if it has one."""
+        return options.prompt or self.defaults.prompt
+
+    def pixel_values(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return normalised pixels, `[B, 3, H, W]` in the network's dtype."""
+        values = torch.from_numpy(pixels) * self._scale + self._offset
+        return values.to(self.family.network.dtype)
+
+    def _decode(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Hypothesis]]:
+        """Return the different captions wanted of each picture."""
+        prompt = self.prompt(options)
+
+        def begin(pictures: Sequence[int]) -> NetworkState:
+            with self.stage("encode"):
+                values = self.pixel_values(pixels[list(pictures)])
+                return NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+
+        return find_captions(
+            self.family.step,
+            begin,
+            batch=len(pixels),
+            options=options,
+            settings=self.settings(options),
+            wanted=options.num_captions or self.defaults.num_captions,
+            text=lambda hypothesis: self._text(hypothesis, options),
+            device=self.family.network.device,
+            rows_at_once=_ROWS_AT_ONCE,
+        )
+
+    def _text(self, hypothesis: Hypothesis, options: CaptionOptions) -> str:
+        """Return what a caption says, as a sentence."""
+        tokens = hypothesis.tokens
+        ended = bool(tokens) and tokens[-1] == self.family.end_ids[0]
+        return sentence(self.family.text(self.prompt(options), tokens), complete=ended)

@@ -1,0 +1,1 @@
+"""From a decoder's scores to captions: search, sampling, constraints, wording."""

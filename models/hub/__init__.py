@@ -1,0 +1,1 @@
+"""Models of the hub: finding, fetching, importing and reading them."""

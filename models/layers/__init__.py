@@ -1,0 +1,1 @@
+"""Layers and protocols that captioners and runtimes share."""

@@ -1,0 +1,1 @@
+"""The methods that tell how well texts fit a picture, one folder each."""

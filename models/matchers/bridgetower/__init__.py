@@ -1,0 +1,1 @@
+"""`bridgetower`: image–text matching."""

@@ -1,0 +1,1 @@
+"""OpenVINO: making a model's graphs and running them."""

@@ -1,0 +1,72 @@
+"""A network's graphs, written into its model directory and checked against it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.api.device import BackendError, Precision
+from models.runtimes.openvino.files import GraphsInfo
+from models.runtimes.openvino.graphs import Gpt2Network, write_graphs
+from models.runtimes.openvino.network import OpenVinoNetwork
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS: tuple[Precision, ...] = ("fp32", "int8")
+"""Number formats that weights can be written in; bfloat16 is computed with those of float32."""
+
+_CHECKED, _ROWS, _TOKENS = 4, 3, 24
+"""Pictures, rows of each and tokens of each row that graphs must score as the network does."""
+
+
+def export(
+    network: Gpt2Network,
+    directory: Path,
+    weights: tuple[Precision, ...],
+    pictures: NDArray[np.uint8],
+) -> None:
+    """Write a network's graphs into its model directory and check them.
+
+    Args:
+        network: float32, in evaluation mode, its layers not packed.
+        directory: the model's.
+        weights: number formats to write.
+        pictures: `uint8 [P, 3, H, W]`, P >= 1: those that the ranges of int8 activations are taken
+            from.
+
+    Raises:
+        BackendError: what makes graphs is not installed, or they do not compute what the network
+            does.
+    """
+    write_graphs(network, directory, weights, pictures)
+    _check(network, directory, torch.from_numpy(pictures[:_CHECKED]))
+
+
+@torch.inference_mode()
+def _check(network: Gpt2Network, directory: Path, pixels: torch.Tensor) -> None:
+    """Compare the scores of some words with the network's.
+
+    Raises:
+        BackendError: float32 differs by more than rounding.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (_ROWS * len(pixels), min(_TOKENS, network.max_tokens))
+    tokens = torch.randint(network.vocab_size, shape, generator=generator)
+    expected = network.decode(tokens, network.encode(pixels)).log_softmax(-1)
+    for precision in GraphsInfo.read(directory).precisions:
+        graphs = OpenVinoNetwork(directory, precision)
+        found = graphs.decode(tokens, graphs.encode(pixels)).log_softmax(-1)
+        off = float((found - expected).abs().mean())
+        agreed = float((found.argmax(-1) == expected.argmax(-1)).float().mean())
+        logger.info(
+            "%s: log-probabilities off by %.4f in the mean, best word the same in %.0f %%",
+            precision,
+            off,
+            100 * agreed,
+        )
+        if precision == "fp32" and off > 1e-2:
+            raise BackendError(f"the graphs do not compute what the model does: off by {off:.3f}")

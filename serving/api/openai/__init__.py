@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, as far as a captioner can honour them."""

@@ -1,0 +1,235 @@
+"""OpenAI's chat completions, as far as a captioner can honour them.
+
+Every parameter of OpenAI's interface is in one of three places: `ChatRequest` honours it, `IGNORED`
+takes it without effect, because it cannot change what is answered, and `REFUSED` takes it only with
+a value that asks for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+IGNORED = (
+    "metadata",
+    "moderation",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+    "verbosity",
+)
+"""Parameters without effect here: bookkeeping, and hints that bind nobody."""
+
+REFUSED: dict[str, tuple[Any, ...]] = {
+    "audio": (),
+    "frequency_penalty": (0,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "prediction": (),
+    "presence_penalty": (0,),
+    "response_format": ({"type": "text"},),
+    "stop": ([],),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "web_search_options": (),
+}
+"""Parameters that would change the answer and cannot be honoured, each with the values that ask for
+nothing; null always does."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class TextPart(_Part):
+    """Text in a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(_Part):
+    """Where a picture is."""
+
+    url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="A `data:` URL that holds the picture or, where the server fetches them, "
+            "an http(s) one.",
+        ),
+    ]
+    detail: Annotated[str | None, Field(description="Without effect.")] = None
+
+
+class ImagePart(_Part):
+    """A picture in a message."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part: TypeAlias = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class Message(_Part):
+    """A message; one of all the messages has the picture."""
+
+    role: Annotated[
+        Literal["user", "system", "developer"],
+        Field(description="What `system` and `developer` say is without effect."),
+    ]
+    content: str | list[Part]
+    name: Annotated[str | None, Field(description="Without effect.")] = None
+
+
+class StreamOptions(_Part):
+    """What a stream has."""
+
+    include_usage: Annotated[
+        bool | None, Field(description="End with a chunk that has the usage counts.")
+    ] = None
+    include_obfuscation: Annotated[bool | None, Field(description="Without effect.")] = None
+
+
+class ChatRequest(BaseModel):
+    """What `POST /v1/chat/completions` takes, but for `IGNORED` and `REFUSED`."""
+
+    # Others are looked at in `serving.api.openai.request`, which has better words for them.
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[
+        str | None, Field(description="A served model's name; the first by default.")
+    ] = None
+    messages: Annotated[list[Any], Field(min_length=1, max_length=100)]
+    n: Annotated[
+        int | None,
+        Field(description="How many captions: choices, best first. Fewer where no more are found."),
+    ] = None
+    max_completion_tokens: Annotated[
+        int | None,
+        Field(description="Longest caption in tokens; above the server's own limit, that holds."),
+    ] = None
+    max_tokens: Annotated[int | None, Field(description="The same, by its old name.")] = None
+    temperature: Annotated[
+        float | None,
+        Field(description="Above 0: sample. 0 or left out: the model's own search, no sampling."),
+    ] = None
+    top_p: Annotated[
+        float | None,
+        Field(description="Nucleus of the sampling. Below 1 without `temperature`: sample at 1."),
+    ] = None
+    seed: Annotated[int | None, Field(description="Makes sampling repeatable.")] = None
+    stream: Annotated[
+        bool | None,
+        Field(description="Answer with server-sent events: the whole caption in one chunk."),
+    ] = None
+    stream_options: StreamOptions | None = None
+
+
+class Usage(BaseModel):
+    """Counts of tokens."""
+
+    prompt_tokens: Annotated[
+        int, Field(description="0: neither pictures nor prompts are counted in tokens.")
+    ] = 0
+    completion_tokens: Annotated[
+        int, Field(description="Tokens of all captions, end tokens included.", examples=[9])
+    ]
+    total_tokens: Annotated[int, Field(examples=[9])]
+
+
+class AnswerMessage(BaseModel):
+    """A caption."""
+
+    role: Literal["assistant"] = "assistant"
+    content: Annotated[str, Field(examples=["A dog runs on the grass."])]
+    refusal: None = None
+
+
+FinishReason: TypeAlias = Literal["stop", "length"]
+
+
+class Choice(BaseModel):
+    """One caption of several."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: Annotated[
+        FinishReason, Field(description="`length`: it was cut at the longest length allowed.")
+    ]
+
+
+COMPLETION_EXAMPLE: JsonDict = {
+    "id": "chatcmpl-5f0c7b2e9d0a4d0c8f6f0e7c9b1a2d3e",
+    "object": "chat.completion",
+    "created": 1763856000,
+    "model": "compact",
+    "system_fingerprint": "compact:1.0.0",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "A dog runs on the grass."},
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 0, "completion_tokens": 9, "total_tokens": 9},
+}
+"""A good answer, as the document shows it."""
+
+
+class ChatCompletion(BaseModel):
+    """Captions in OpenAI's form."""
+
+    model_config = ConfigDict(json_schema_extra={"example": COMPLETION_EXAMPLE})
+
+    id: Annotated[str, Field(examples=["chatcmpl-5f0c7b2e9d0a4d0c8f6f0e7c9b1a2d3e"])]
+    object: Literal["chat.completion"] = "chat.completion"
+    created: Annotated[int, Field(description="Unix seconds.")]
+    model: Annotated[str, Field(description="The model's name.", examples=["compact"])]
+    system_fingerprint: Annotated[
+        str, Field(description="The model's name and version.", examples=["compact:1.0.0"])
+    ]
+    choices: list[Choice]
+    usage: Usage
+
+
+class Delta(BaseModel):
+    """What a chunk adds to a caption."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+
+
+class ChunkChoice(BaseModel):
+    """One caption's part of a chunk."""
+
+    index: int
+    delta: Delta
+    logprobs: None = None
+    finish_reason: FinishReason | None = None
+
+
+class ChatCompletionChunk(BaseModel):
+    """One event of a stream."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None

@@ -1,0 +1,1 @@
+"""The OpenAPI document, operation by operation."""

@@ -1,0 +1,1 @@
+"""What everything in `serving` stands on: settings, problems, metrics, logs."""

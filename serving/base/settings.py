@@ -1,0 +1,356 @@
+"""Settings from the environment, prefix `CAPTIONBOX_`. Every field here is honoured by the service.
+
+`make docs` lists the fields, their defaults and descriptions in docs/settings.md; a test compares.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.api.device import BackendSetting, PrecisionSetting
+from serving.base.keys import ApiKey, parse_entries, read_key_file
+from serving.base.logs import LogFormat
+from serving.base.machine import available_cores
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "CAPTIONBOX_"
+
+_OF_THE_CLIENT = (PREFIX + "BASE_URL", PREFIX + "API_KEY")
+"""What the SDK reads; both may well stand in one environment."""
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+class SettingsError(ValueError):
+    """The environment holds a value that no setting allows. The message is one line for people."""
+
+
+class Settings(BaseSettings):
+    """What can be set from outside. Sizes in MiB, times as the names say."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    models: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Models to serve, separated by commas; the first is the default. Each is a "
+            "name in the BentoML model store, or `name:version`.",
+            examples=["compact"],
+        ),
+    ] = ("compact",)
+    matcher: Annotated[
+        str,
+        Field(
+            description="Model that ranks texts for a picture (`/match`, `rerank`): a name in the "
+            "BentoML model store, or `name:version`.",
+            examples=["bridgetower"],
+        ),
+    ] = ""
+    max_upload_mb: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1024,
+            description="Largest request body in MiB; a larger one is refused with 413.",
+        ),
+    ] = 20
+    max_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000_000,
+            description="Most pixels (width x height) a picture may have; checked before it is "
+            "decoded. `50e6` may be written for 50 million.",
+        ),
+    ] = 50_000_000
+    max_batch_size: Annotated[
+        int,
+        Field(ge=2, le=1024, description="Most pictures the engine captions in one batch."),
+    ] = 16
+    max_latency_ms: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=3_600_000,
+            description="Longest wait for the engine in milliseconds; a picture that is expected "
+            "to wait longer, or has waited longer, is refused with 503.",
+        ),
+    ] = 10_000
+    max_concurrency: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Most pictures in progress at once, those of a batch counted singly; the "
+            "next request is refused with 429.",
+        ),
+    ] = 64
+    timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds after which a request that has had no answer gets a 504.",
+        ),
+    ] = 60
+    allow_urls: Annotated[
+        bool,
+        Field(
+            description="Whether pictures are fetched from http(s) URLs; `data:` URLs always are "
+            "read. Only addresses of the public internet are asked."
+        ),
+    ] = False
+    url_ports: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+        NoDecode,
+        Field(min_length=1, description="Ports that pictures are fetched from."),
+    ] = (80, 443)
+    url_networks: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Networks that pictures are fetched from though they are not of the public "
+            "internet, such as `10.1.0.0/16,fd12::/32`: for the picture server of an intranet."
+        ),
+    ] = ()
+    url_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="Seconds that fetching a picture may take, redirects included.",
+        ),
+    ] = 10
+    stop_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds that requests in progress get to finish when the server is "
+            "stopped (SIGTERM, Ctrl+C); new ones are refused meanwhile.",
+        ),
+    ] = 20
+    engine_workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=64,
+            description="Engine processes; each holds its own copy of the models. By default two "
+            "where the models are small, and cores and memory allow it; otherwise one.",
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1024,
+            description="CPU threads of one engine process; by default the cores are shared out "
+            "among the engine processes.",
+        ),
+    ] = None
+    precision: Annotated[
+        PrecisionSetting,
+        Field(
+            description="What models compute in: `fp32` (the reference), `bf16`, `int8`, or "
+            "`auto`, the fastest at start of those that the processor has; int8 only for models "
+            "whose card says that their CIDEr stands it.",
+        ),
+    ] = "auto"
+    backend: Annotated[
+        BackendSetting,
+        Field(
+            description="What runs the networks: `torch`, `openvino` for models with graphs made "
+            "by `python -m models export-openvino`, or `auto`, the faster of the two at start "
+            "where both can.",
+        ),
+    ] = "torch"
+
+    log_format: Annotated[
+        LogFormat,
+        Field(description="`text` for people, or `json`: one object a line, for machines."),
+    ] = "text"
+    api_keys: Annotated[
+        tuple[ApiKey, ...],
+        NoDecode,
+        Field(
+            description="Keys that are let in, as `name:sha256` entries separated by commas; "
+            "`python -m serving.keys new NAME` makes a key and its entry. Where no key is set, "
+            "everyone is let in.",
+            json_schema_extra={"secret": True},
+        ),
+    ] = ()
+    api_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="A file of such entries, one a line, such as a Docker secret; read again "
+            "when it changes."
+        ),
+    ] = None
+    metrics_open: Annotated[
+        bool,
+        Field(description="`/metrics` needs no key, even where keys are set."),
+    ] = False
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _read_keys(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        keys = parse_entries(value)
+        # Empty counts as unset, as compose files have it; a stray comma must not open the doors.
+        if value.strip() and not keys:
+            raise ValueError("names no key")
+        return keys
+
+    @field_validator("api_keys_file", "engine_workers", "threads", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _file_holds_keys(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_key_file(value)
+        return value
+
+    @field_validator("models", "url_ports", "url_networks", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("models")
+    @classmethod
+    def _models_are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [_name(model) for model in value]
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a model: a-z, 0-9, `-`, `_`, `.`")
+        if not names:
+            raise ValueError("name at least one model")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the model {name!r} is named more than once")
+        return value
+
+    @field_validator("url_networks")
+    @classmethod
+    def _networks_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)  # its ValueError names the fault
+        return value
+
+    @field_validator("matcher", mode="before")
+    @classmethod
+    def _strip(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("matcher")
+    @classmethod
+    def _matcher_is_another_model(cls, value: str, info: ValidationInfo) -> str:
+        name = _name(value)
+        if value and not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a model: a-z, 0-9, `-`, `_`, `.`")
+        if value and name in map(_name, info.data.get("models", ())):
+            raise ValueError(f"the model {name!r} is named in {PREFIX}MODELS as well")
+        return value
+
+    @field_validator("max_pixels", mode="before")
+    @classmethod
+    def _read_exponent(cls, value: Any) -> Any:
+        # Pydantic reads "50000000" and "5e7" as floats but only the former as an int.
+        if isinstance(value, str):
+            try:
+                number = float(value)
+            except ValueError:
+                return value
+            return int(number) if number.is_integer() else value
+        return value
+
+    @cached_property
+    def has_keys(self) -> bool:
+        """Whether requests need an API key."""
+        return bool(self.api_keys) or self.api_keys_file is not None
+
+    @cached_property
+    def model_names(self) -> tuple[str, ...]:
+        """Names of the served captioners, without versions."""
+        return tuple(map(_name, self.models))
+
+    @cached_property
+    def matcher_name(self) -> str:
+        """Name of the served matcher, without version; empty where there is none."""
+        return _name(self.matcher)
+
+    @cached_property
+    def served_names(self) -> tuple[str, ...]:
+        """Names of all served models, without versions."""
+        return tuple(filter(None, (*self.model_names, self.matcher_name)))
+
+    @cached_property
+    def max_upload_bytes(self) -> int:
+        """Largest request body in bytes."""
+        return int(self.max_upload_mb * 1024 * 1024)
+
+    @cached_property
+    def engine_threads(self) -> int:
+        """CPU threads of one engine process."""
+        return self.threads or max(1, available_cores() // (self.engine_workers or 1))
+
+
+def _name(tag: str) -> str:
+    """Return the name of `name:version`."""
+    return tag.split(":")[0]
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a value is not allowed; names the variable, its limit and what it got.
+    """
+    for message in _unknown_names():
+        logger.warning(message)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(error))) from None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "the settings"
+        reason = item["msg"].removeprefix("Value error, ")
+        got = "" if _is_secret(item["loc"]) else f", got {os.environ.get(name, '')!r}"
+        yield f"{name}: {reason[:1].lower()}{reason[1:]}{got}"
+
+
+def _is_secret(location: tuple[int | str, ...]) -> bool:
+    """Whether a field's value must not be shown: someone may have put a key itself there."""
+    field = Settings.model_fields.get(str(location[0])) if location else None
+    extra = field.json_schema_extra if field is not None else None
+    return isinstance(extra, dict) and bool(extra.get("secret"))
+
+
+def _unknown_names() -> Iterator[str]:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in (*known, *_OF_THE_CLIENT):
+            near = difflib.get_close_matches(name.upper(), known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{name} is not a setting of the service and has no effect{hint}"

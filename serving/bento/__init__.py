@@ -1,0 +1,1 @@
+"""Where the service hooks into BentoML: processes, their supervision, tracing."""

@@ -1,0 +1,1 @@
+"""What gateway, engine and faces agree on: requests, answers, messages, models."""

@@ -1,0 +1,1 @@
+"""The engine's work: batches of captions and matches."""

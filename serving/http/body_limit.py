@@ -1,0 +1,91 @@
+"""ASGI middleware that refuses request bodies over the limit before they are held anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.base.problems import Problem
+from serving.http.problem_answers import render
+
+_DRAIN_SECONDS = 5.0
+_DRAIN_FACTOR = 4
+
+
+class BodyLimitMiddleware:
+    """Refuse a body that announces, or turns out to have, more than `max_bytes` bytes.
+
+    An announced size (`Content-Length`) is refused at once. A chunked body is counted while it is
+    read; whoever reads it gets a `Problem` from `receive`.
+
+    Args:
+        app: the application inside.
+        max_bytes: largest body that is let through.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app, self.max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal = _Refusal(self.max_bytes, receive, send)
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self.max_bytes:
+            refusal.needed = True
+            await render(refusal.problem(), scope)(scope, receive, refusal.send)
+            return
+        await self.app(scope, refusal.receive, refusal.send)
+
+
+class _Refusal:
+    """Counts a request's body and, when it is over, lets the client read the answer.
+
+    A server that closes while the client is still sending makes the client's system throw the
+    answer away, so a bounded rest of the body is read and dropped between answer and close.
+    """
+
+    def __init__(self, max_bytes: int, receive: Receive, send: Send) -> None:
+        self.max_bytes, self._receive, self._send = max_bytes, receive, send
+        self.needed = False
+        self._counted = 0
+        self._ended = False
+
+    def problem(self) -> Problem:
+        """Return the refusal."""
+        limit = self.max_bytes / (1024 * 1024)
+        return Problem("too-large", f"A request's body may have at most {limit:g} MiB.")
+
+    async def receive(self) -> Message:
+        """ASGI `receive`; raises the refusal once the body is over the limit."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._counted += len(message.get("body", b""))
+            self._ended = not message.get("more_body")
+            if self._counted > self.max_bytes:
+                self.needed = True
+                raise self.problem()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """ASGI `send`; drains before the end of a refusal."""
+        last = message["type"] == "http.response.body" and not message.get("more_body")
+        if not (self.needed and last):
+            await self._send(message)
+            return
+        await self._send({**message, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._drain(), _DRAIN_SECONDS)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _drain(self) -> None:
+        dropped = 0
+        while not self._ended and dropped < self.max_bytes * _DRAIN_FACTOR:
+            message = await self._receive()
+            dropped += len(message.get("body", b""))
+            self._ended = not message.get("more_body")

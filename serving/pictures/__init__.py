@@ -1,0 +1,1 @@
+"""From an upload or an address to the pixels a model reads."""

@@ -1,0 +1,76 @@
+"""A model with OpenVINO graphs, from the command that makes them to captions over HTTP."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models.api.device import has_openvino
+from tests.asking import PICTURE
+from tests.checkpoints import write_vit_gpt2
+from tests.server import ROOT, Server, environment, install
+
+pytestmark = pytest.mark.skipif(
+    not has_openvino(), reason="OpenVINO is optional: pip install -r requirements-openvino.lock"
+)
+
+
+def models(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(home, "-m", "models", *arguments)
+
+
+def python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_imported_exported_and_served(
+    tiny_model: Path, tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    home = tmp_path / "bentoml"
+    install(home, tiny_model)
+    write_vit_gpt2(tmp_path / "source")
+    imported = models(home, "import", str(tmp_path / "source"), "--as", "vit-gpt2", "--openvino")
+    assert imported.returncode == 0, imported.stderr
+    assert "fp32: log-probabilities off by 0.00" in imported.stderr
+    refused = models(home, "export-openvino", "compact")
+    assert refused.returncode == 2
+    assert "the method 'compact' has no graphs for OpenVINO" in refused.stderr
+    done = models(home, "export-openvino", "vit-gpt2", "--weights", "int8")
+    assert done.returncode == 0, done.stderr
+    assert "serve it with CAPTIONBOX_BACKEND=openvino" in done.stderr
+
+    server = start_server(home, models="vit-gpt2", backend="openvino")
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        computes = client.get("/v1/models/vit-gpt2").json()["computes_in"]
+        assert (computes["backend"], computes["precision"]) == ("openvino", "int8")
+        answer = client.post(
+            "/caption",
+            files={"image": PICTURE},
+            data={"attention": "true", "num_captions": "2"},
+        )
+        assert answer.status_code == 200, answer.text
+        captions = answer.json()["captions"]
+        assert len(captions) == 2
+        assert any(caption["words"] for caption in captions)
+    assert "vit-gpt2 computes in openvino int8" in server.tail()
+
+    program = (
+        "from deploy.image import Contents, openvino_requirements as lines; "
+        "print(lines(Contents(('compact', 'vit-gpt2'))), [lines(Contents(('compact',)))])"
+    )
+    first, *others, last = python(home, "-c", program).stdout.splitlines()
+    assert first.startswith("openvino") and "openvino==" in first + "".join(others)
+    assert last == " ['']"

@@ -1,1 +1,0 @@
-"""Recipes, one file each, every one a `RECIPE`."""

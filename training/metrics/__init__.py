@@ -1,0 +1,1 @@
+"""Caption scores, and captions of a whole split to be scored."""

@@ -1,0 +1,97 @@
+/** What can be done with a caption: copy it in a form, edit it, see where the model looked. */
+
+import { announce, button, el, icon } from "../lib/dom.js";
+import { explore } from "./caption-text.js";
+
+const attribute = (text) =>
+  text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
+
+const markdown = (text) => text.replaceAll(/([\\[\]`*_<>])/g, "\\$1");
+
+// An angle-bracketed address may hold spaces and parentheses, but none of these.
+const address = (name) => name.replaceAll(/[<>\\\r\n]/g, (c) => encodeURIComponent(c));
+
+const FORMS = {
+  text: { label: "Text", title: "Copy the caption", make: (text) => text },
+  alt: { label: "alt", title: 'Copy as alt="…"', make: (text) => `alt="${attribute(text)}"` },
+  markdown: {
+    label: "Markdown",
+    title: "Copy as a Markdown picture",
+    make: (text, name) => `![${markdown(text)}](<${address(name)}>)`,
+  },
+};
+
+/** Copy a text; also where the page is served without TLS and browsers offer no clipboard. */
+async function copy(text) {
+  if (navigator.clipboard && window.isSecureContext) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const focused = document.activeElement;
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "sr-only";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  focused?.focus();
+  if (!done) throw new Error("the browser refused to copy");
+}
+
+/** The buttons under a caption. */
+export function actions(item, result, context) {
+  const copies = Object.entries(FORMS).map(([name, form]) => {
+    const node = button(
+      {
+        class: "button small quiet",
+        "data-key": `${result.model} copy ${name}`,
+        title: form.title,
+        "aria-label": `${form.title} (${form.label})`,
+        click: () => copied(node, form.make(result.text, item.name)),
+      },
+      name === "text" && icon("copy"),
+      form.label,
+    );
+    return node;
+  });
+  const startEditing = () => {
+    Object.assign(result, { editing: true, exploring: false });
+    context.look.spotlight.hide();
+    context.changed();
+  };
+  const look = context.look.source.offered(item, result)
+    ? button(
+        {
+          class: "button small quiet",
+          "data-key": `${result.model} look`,
+          title: "See where in the picture the model looked for each word",
+          "aria-pressed": String(result.exploring ?? false),
+          click: () => explore(item, result, context.look),
+        },
+        icon("eye"),
+        el("span", { class: "look-words" }, "Where it looked"),
+      )
+    : null;
+  return el(
+    "div",
+    { class: "actions" },
+    el("span", { class: "joined", role: "group", "aria-label": "Copy" }, ...copies),
+    button({ class: "button small quiet", "data-key": `${result.model} edit`, click: startEditing }, icon("edit"), "Edit"),
+    look,
+  );
+}
+
+async function copied(node, text) {
+  const label = node.lastChild;
+  const before = label.data;
+  try {
+    await copy(text);
+    label.data = "Copied";
+    announce("Copied");
+  } catch {
+    label.data = "Could not copy";
+    announce("The browser did not allow copying.");
+  }
+  setTimeout(() => { label.data = before; }, 1500);
+}

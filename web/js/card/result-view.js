@@ -1,0 +1,112 @@
+/** What one model said about one picture: waiting, a failure, or captions and what to do with them. */
+
+import { announce, button, el, icon, percent } from "../lib/dom.js";
+import { explain } from "../server/errors.js";
+import { actions } from "./actions.js";
+import { captionText } from "./caption-text.js";
+import { confidenceView, fit } from "./confidence.js";
+import { edit, editedNote } from "./editor.js";
+
+/**
+ * @param {Item} item
+ * @param {Result} result
+ * @param {Object} context
+ * @param {boolean} context.several whether other models speak on this card
+ * @param {Object} context.look see caption-text.js
+ * @param {() => void} context.changed to be called when the result was changed here
+ * @param {() => void} context.retry
+ */
+export function resultView(item, result, context) {
+  const label = context.several ? el("h3", { class: "model-name" }, result.model) : null;
+  return el("section", { class: "result", "data-state": result.state }, label, ...content(item, result, context));
+}
+
+function content(item, result, context) {
+  switch (result.state) {
+    case "done":
+      return result.editing ? [edit(result, context)] : captions(item, result, context);
+    case "failed":
+      return [failure(result, context)];
+    case "cancelled":
+      return [cancelled(result, context)];
+    default:
+      return [waiting(result)];
+  }
+}
+
+function waiting(result) {
+  const busy = result.state === "working";
+  const words = result.note || (busy ? "Looking at it …" : "Waiting");
+  return el(
+    "div",
+    { class: busy ? "waiting busy" : "waiting" },
+    el("i", { "aria-hidden": "true" }),
+    el("i", { "aria-hidden": "true" }),
+    el("p", {}, words),
+  );
+}
+
+function failure({ model, error }, { retry }) {
+  return el(
+    "div",
+    { class: "failure" },
+    el("strong", {}, error.title),
+    el("p", {}, explain(error)),
+    error.requestId && error.status >= 500 && el("small", {}, `Request ${error.requestId}`),
+    button({ class: "button small", "data-key": `${model} retry`, click: retry }, icon("retry"), "Try again"),
+  );
+}
+
+function cancelled({ model }, { retry }) {
+  return el(
+    "div",
+    { class: "waiting" },
+    el("p", {}, "Cancelled"),
+    el("div", {}, button({ class: "button small", "data-key": `${model} retry`, click: retry }, "Caption it")),
+  );
+}
+
+function captions(item, result, context) {
+  return [
+    captionText(item, result, context.look),
+    result.edited === null ? confidenceView(result.confidence, fit(result.captions[result.chosen])) : editedNote(result, context),
+    alternatives(result, context),
+    actions(item, result, context),
+  ];
+}
+
+function alternatives(result, { look, changed }) {
+  const others = result.captions
+    .map((caption, index) => ({ ...caption, index }))
+    .filter(({ index }) => result.edited !== null || index !== result.chosen);
+  if (others.length === 0) return null;
+  const choose = (index) => {
+    Object.assign(result, { chosen: index, edited: null, exploring: false });
+    look.spotlight.hide();
+    announce(`Caption: ${result.text}`);
+    changed(`${result.model} alternatives`);
+  };
+  const list = others.map(({ text, confidence, index, ...caption }) =>
+    el(
+      "li",
+      {},
+      button(
+        { click: () => choose(index) },
+        el("span", { class: "sr-only" }, "Use instead: "),
+        text,
+        el("span", {}, `${percent(confidence)}${fit(caption)}`),
+      ),
+    ),
+  );
+  const words = others.length === 1 ? "1 other way to put it" : `${others.length} other ways to put it`;
+  return el(
+    "details",
+    {
+      class: "alternatives",
+      open: result.open ?? false,
+      on: { toggle: (event) => { result.open = event.target.open; } },
+    },
+    el("summary", { "data-key": `${result.model} alternatives` }, words),
+    el("ul", { role: "list" }, ...list),
+  );
+}
