@@ -41,8 +41,8 @@ from serving.bento.supervisor import (
 from serving.bento.tracing import TraceMiddleware
 from serving.bento.workers import decide_workers
 from serving.contract.messages import EngineAnswer, EngineRequest, MatchAnswer, MatchRequest
-from serving.contract.requests import CaptionForm
-from serving.contract.schemas import MAX_TEXTS, CaptionInput, CaptionResponse
+from serving.contract.requests import MAX_TEXTS, CaptionForm, CaptionInput
+from serving.contract.schemas import CaptionResponse
 from serving.contract.served_models import ServedModels
 from serving.engine.captioning import BatchCaptioner
 from serving.engine.matching import BatchMatcher

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from models.api.options import CaptionOptions, DecodeDefaults
 from models.api.preprocessing import Pixels
 from models.api.results import Caption
-from serving.api.match_form import text_error
 from serving.base.problems import Problem, invalid_fields
 from serving.contract.messages import MatchAnswer, MatchRequest, pack
+from serving.contract.requests import text_error
 from serving.contract.schemas import Match
 
 CANDIDATES = 5

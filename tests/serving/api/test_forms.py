@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.types import Message
-
 from serving.api.forms import (
     BATCH_FIELD,
     IMAGE_FIELD,
@@ -22,6 +18,10 @@ from serving.api.forms import (
     read_caption_form,
 )
 from serving.api.match_form import read_match_form
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.types import Message
+
 from serving.base.problems import Problem
 from serving.contract.requests import BatchForm, CaptionForm, MatchForm
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from serving.api.openapi.document import document
 
 from serving.api.openai import schemas as openai_schemas
-from serving.api.openapi.document import document
 from serving.base.settings import Settings
 from serving.contract import schemas
 
