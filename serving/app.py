@@ -24,7 +24,7 @@ from serving.api.match import match_route
 from serving.api.models import model_routes, model_template
 from serving.api.openai.chat import openai_route
 from serving.api.pages import page_routes
-from serving.base.problems import KINDS, TYPE_PREFIX, Problem, describe, handle
+from serving.base.problems import KINDS, TYPE_PREFIX, Problem, describe, render
 from serving.base.settings import Settings
 from serving.http.access import CLIENT_GONE
 
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         # Those that are asked most come first: routes are looked through in their order.
         routes=[*operations, *public],
-        exception_handlers={Problem: handle, ClientDisconnect: _client_gone},
+        exception_handlers={Problem: _refused, ClientDisconnect: _client_gone},
         # The document and the page that shows it are routes of our own: FastAPI's page would load
         # its scripts from elsewhere.
         openapi_url=None,
@@ -61,6 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gateway = app.state.admission = None
     app.state.public_paths = [route.path for route in public]
     return app
+
+
+async def _refused(request: Request, problem: Problem) -> Response:
+    return render(problem, request.scope)
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:

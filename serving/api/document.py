@@ -44,6 +44,9 @@ _METRICS_EXAMPLE = """\
 captionbox_images_captioned_total{model="compact"} 17.0
 """
 
+_WORDS = ("description", "examples")
+"""What a field's schema says to people; it stands beside the types that the field may have."""
+
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
@@ -83,7 +86,7 @@ def document(settings: Settings, routes: Iterable[APIRoute]) -> dict[str, Any]:
 def _without_head(route: APIRoute) -> APIRoute:
     """Return a route as the document has it: that HEAD is taken wherever GET is goes unsaid."""
     shown = copy(route)
-    shown.methods = route.methods - {"HEAD"}
+    shown.methods = (route.methods or set()) - {"HEAD"}
     return shown
 
 
@@ -113,7 +116,7 @@ def _add_body(operation: dict[str, Any], reader: Body[Any], settings: Settings) 
 
 def _field(schema: dict[str, Any], reader: Body[Any]) -> dict[str, Any]:
     """Return a field's schema, in a form without the null that only JSON can say."""
-    words = {key: schema[key] for key in ("description", "examples") if key in schema}
+    words: dict[str, Any] = {key: schema[key] for key in _WORDS if key in schema}
     rest = {key: schema[key] for key in schema if key not in ("title", "default", *words)}
     if isinstance(reader, FormBody) and "anyOf" in rest:
         rest = next(dict(one) for one in rest["anyOf"] if one.get("type") != "null")
@@ -124,7 +127,7 @@ def _add_terms(field: dict[str, Any], terms: Mapping[str, Any]) -> None:
     """Add what a server's settings say, in place: limits beside the type that they are of."""
     for key, term in terms.items():
         place = field
-        if key not in ("description", "examples") and "anyOf" in field:
+        if key not in _WORDS and "anyOf" in field:
             place = field["anyOf"][0]
         place[key] = {**place[key], **term} if isinstance(term, Mapping) else term
 

@@ -75,7 +75,7 @@ def post(
         body: more of the request's body, by media type, such as an example.
         documented: whether the document has it.
     """
-    good = {"200": {"content": dict(content)}} if content else {}
+    good: dict[int | str, Any] = {"200": {"content": dict(content)}} if content else {}
     return APIRoute(
         path,
         endpoint,

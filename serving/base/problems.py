@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.api.openai.errors import OpenAIError, openai_error
@@ -236,13 +235,6 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
         headers={**problem.headers, "Cache-Control": "no-store"},
         media_type=MEDIA_TYPE,
     )
-
-
-def handle(request: Request, error: Exception) -> Response:
-    """Starlette exception handler for `Problem`."""
-    if not isinstance(error, Problem):
-        raise error
-    return render(error, request.scope)
 
 
 def describe(type_slug: str) -> dict[str, object]:
