@@ -59,7 +59,7 @@ programs: ## Chromium and exiftool for the tests, from Debian's packages where t
 	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
 
 test: $(VENV)/.dev programs ## all tests
-	$(BIN)/python -m pytest -m "not slow and not load and not deploy"
+	$(BIN)/python -m pytest -n auto -m "not slow and not load and not deploy"
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

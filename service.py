@@ -14,9 +14,10 @@ from bentoml.validators import ContentType
 
 from serving.api import captions, match
 from serving.app import create_app
+from serving.base.keys import KeyRing
 from serving.bento.apis import typed_api
-from serving.bento.container import IMAGE
 from serving.bento.framework import (
+    IMAGE,
     RESOURCES,
     RUNNER_CONNECTION,
     EngineService,
@@ -34,10 +35,9 @@ from serving.contract.requests import (
     MatchInput,
 )
 from serving.contract.schemas import BatchResponse, CaptionResponse, MatchResponse
-from serving.gateway.admission import AdmissionMiddleware
+from serving.http.admission import AdmissionMiddleware
 from serving.http.auth import AuthMiddleware, open_paths
 from serving.http.body_limit import BodyLimitMiddleware
-from serving.keys import KeyRing
 
 settings = start_process()
 app = create_app(settings)

@@ -21,7 +21,7 @@ from benchmarks.stack import TASK_SECONDS, Stack, Task
 from benchmarks.workspace import DEFAULT_FOLDER, Workspace
 from models.runtimes.processor import formats, has_bf16, has_int8
 from serving.base.machine import available_cores
-from serving.engine.openmp import variables
+from serving.engine.loading import variables
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,10 +26,10 @@ import httpx
 import psutil
 
 from benchmarks.load import Answer, Load, Picture, percentile
-from benchmarks.overload_plot import plot
 from serving.base.machine import available_cores
 from tests.drawings import NAMES, draw, encode
 from tests.server import ROOT, Server, install
+from training.export.charts import Point, Timelines, timelines
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,12 @@ RAMP_SECONDS = 5.0
 
 PATIENCE_SECONDS = 10.0
 PEAK_CLIENTS = (16, 32)
+
+WINDOW_SECONDS = 3.0
+"""Over which the plot's rates and percentiles are taken."""
+
+Series = Mapping[str, tuple[Sequence[Answer], Sequence[float]]]
+"""By setting, the answers and the memory in MiB, sampled once a second."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,35 @@ def table(rows: Sequence[Row]) -> str:
             f"| {row.memory_before:.0f}, {row.memory_most:.0f} |"
         )
     return "\n".join(lines)
+
+
+def plot(series: Series, peak: float, seconds: float) -> str:
+    """Return answers a second, their times and the memory, one line a setting, as SVG.
+
+    Args:
+        series: what was measured.
+        peak: answers a second that the server sustains, marked in the first panel.
+        seconds: how long the load lasted.
+    """
+    rates: dict[str, list[Point]] = {}
+    times: dict[str, list[Point]] = {}
+    memory: dict[str, list[Point]] = {}
+    for name, (answers, samples) in series.items():
+        right = [answer for answer in answers if answer.kind == "right"]
+        rates[name], times[name] = [], []
+        for moment in range(1, int(seconds) + 1):
+            start = max(0.0, moment - WINDOW_SECONDS)
+            found = [answer.seconds for answer in right if start <= answer.at < moment]
+            rates[name].append((moment, len(found) / (moment - start)))
+            if found:
+                times[name].append((moment, percentile(found, 0.99)))
+        memory[name] = [(t, value) for t, value in enumerate(samples) if t <= seconds]
+    panels = [
+        Timelines("right answers a second", rates, ("peak", peak)),
+        Timelines("time of right answers, 99th percentile, seconds", times),
+        Timelines("memory of all processes, MiB", memory),
+    ]
+    return timelines("a server under overload, second by second", panels, seconds)
 
 
 def photographs(url: str) -> list[Picture]:

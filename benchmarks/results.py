@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plot import bars
 from benchmarks.workspace import DEFAULT_FOLDER
+from training.export.charts import bars
 
 HERE = Path(__file__).resolve().parent
 
@@ -114,6 +114,10 @@ JPEG files of other sizes, {sizes_at}:
 {sizes}
 """
 
+_COLOURS = {"captionbox": "#0b6b62", "transformers": "#9a9a9a", "optimum": "#b4441f"}
+"""Of bars, by the first word of what they are."""
+_OTHER = "#4553a5"
+
 _SERVER_BASELINE = "FastAPI + transformers"
 
 _PACE = ("captions a second", "p50 ms", "p95 ms", "p99 ms", "CPU ms a caption")
@@ -133,7 +137,8 @@ def model_level(found: dict[str, Any], folder: Path) -> str:
         for title, entry in found["summary"].items()
     )
     title = "times as fast as transformers fp32"
-    plot = bars(title, found["names"], found["ratios"])
+    colours = [_COLOURS.get(name.split()[0], _OTHER) for name in found["names"]]
+    plot = bars(title, found["names"], found["ratios"], colours)
     (folder / "model_level.svg").write_text(plot, encoding="utf-8")
     run = found["run"]
     turn = _ONCE if not run["turn_seconds"] else _WARM.format(run["turn_seconds"])

@@ -15,7 +15,7 @@ from typing import Protocol
 from benchmarks.stack import ROOT
 from benchmarks.workspace import Workspace
 from models.api.backend import Backend
-from serving.engine.openmp import variables
+from serving.engine.loading import variables
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from deploy.install_torch import pinned_version
 from models import store
 from models.runtimes.openvino.files import has_graphs
 from serving.base.version import __version__
-from serving.bento.container import BASE_IMAGE
+from serving.bento.framework import BASE_IMAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "image"

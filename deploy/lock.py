@@ -74,7 +74,9 @@ def main() -> int:
     steps = {
         "requirements-serve.lock": project["dependencies"],
         "requirements.lock": extras["train"],
-        "requirements-dev.lock": [*extras["dev"], *extras["ray"], *extras["openvino"]],
+        "requirements-dev.lock": [
+            line for extra in ("dev", "ray", "openvino", "heif") for line in extras[extra]
+        ],
     }
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)

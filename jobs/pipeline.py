@@ -24,7 +24,7 @@ from models.api.precision import Precision
 from models.runtimes.choose import load_fastest
 from serving.base.machine import available_cores
 from serving.base.settings import Settings
-from serving.engine.openmp import use_threads
+from serving.engine.loading import use_threads
 
 _BLOCK_BYTES = 1024 * 1024
 """Pictures travel in blocks of about this size: small enough that no worker is left with many when

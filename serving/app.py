@@ -23,10 +23,13 @@ from serving.api.document import document
 from serving.api.match import match_route
 from serving.api.models import model_routes, model_template
 from serving.api.openai.chat import openai_route
+from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
+from serving.api.openai.errors import openai_errors
 from serving.api.pages import page_routes
-from serving.base.problems import KINDS, TYPE_PREFIX, Problem, describe, render
+from serving.base.problems import KINDS, TYPE_PREFIX, Problem
 from serving.base.settings import Settings
 from serving.http.access import CLIENT_GONE
+from serving.http.problem_answers import describe, render, shape_errors
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -38,6 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     No route has a parameter: BentoML's metrics would count each value apart.
     """
+    shape_errors(OPENAI_PREFIX, openai_errors)
     operations = _operations(settings)
 
     @cache

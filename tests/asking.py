@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from serving.base.problems import ProblemDetails
+from serving.contract.problem_details import ProblemDetails
 from tests.drawings import draw, encode
 from tests.server import Server
 

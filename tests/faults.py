@@ -21,7 +21,7 @@ from models.api.captioner import Work
 from models.api.options import CaptionOptions
 from models.api.results import Caption
 from models.registry import load_captioner
-from serving.contract import precision_record
+from serving.engine import loading
 
 RAISING = (255, 0, 255)
 SLOW = (0, 255, 255)
@@ -61,14 +61,14 @@ class FaultyCaptioner(AnyCaptioner):
         return self.inner.take_work()
 
 
-_load = precision_record.load
+_load = loading.load
 
 
 def _load_faulty(*arguments: Any) -> Any:
     return FaultyCaptioner(_load(*arguments))
 
 
-precision_record.load = _load_faulty
+loading.load = _load_faulty
 
 from service import Captioner, Engine, app  # noqa: E402, F401 - made with the captioner above
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.keys import make_entry
+from serving.base.keys import make_entry
 
 ANNA, BERT, CARL = "anna-key-anna-key-anna-key", "bert-key-bert-key-bert-key", "carl-" * 6
 """Anna's stands in the settings, Bert's in the file; Carl's is added to the file by one test."""

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "weights" / "compact"
 FLICKR = ROOT.parent / "shared" / "data" / "flickr8k"
 
-needs_flickr = pytest.mark.skipif(not FLICKR.is_dir(), reason="../shared with Flickr8k is absent")
+needs_flickr = pytest.mark.skipif(not FLICKR.is_dir(), reason="no ../shared/data with Flickr8k")
 
 
 def test_is_small_enough_to_commit() -> None:

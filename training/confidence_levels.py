@@ -26,7 +26,7 @@ from training.data.coco import DataError, load_split
 from training.data.pictures import without_unreadable
 from training.export.model_directory import model_directory
 from training.metrics.captioning import caption_images, texts
-from training.metrics.scores import score
+from training.metrics.scoring import score
 
 logger = logging.getLogger(__name__)
 

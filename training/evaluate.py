@@ -42,8 +42,8 @@ from training.export.run_directory import DATA_NAME, RunError, find_in_run
 from training.loop.run_arguments import add_image_cache
 from training.loop.session import read_sources
 from training.metrics.captioning import caption_images, texts
-from training.metrics.score_rows import metric_rows, statistic_rows
-from training.metrics.scores import JavaMetric, Scores, score
+from training.metrics.scores import JAVA_METRICS, METRICS, Scores, metric_rows, statistic_rows
+from training.metrics.scoring import score
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def evaluate(
     beams: int | None = None,
     tokenizer: str = "words",
     batch_size: int = 32,
-    with_java: Collection[JavaMetric] = (),
+    with_java: Collection[str] = (),
     image_cache: Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
     precision: Precision = "fp32",
@@ -91,7 +91,7 @@ def evaluate(
         data: data set folder.
         split: `train`, `val` or `test`.
         beams: beam width; `None` is the model's default.
-        tokenizer: how captions become words, see `training.metrics.scores.score`.
+        tokenizer: how captions become words, see `training.metrics.scoring.score`.
         batch_size: pictures a batch.
         with_java: metrics to run in Java.
         image_cache: folder for decoded pictures; `None` decodes anew.
@@ -187,8 +187,11 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
 def record(evaluation: Evaluation, directory: Path) -> None:
     """Write the scores into a model directory's metadata and card."""
     found = metadata_module.read(directory)
-    measured = metric_rows(evaluation.scores)
-    rounded = {row.key: round(row.value, 4) for row in measured if row.value is not None}
+    rounded = {
+        key: round(value, METRICS[key].digits)
+        for key, value in evaluation.scores.values().items()
+        if METRICS[key].against_references
+    }
     if evaluation.precision == "fp32":
         change: dict[str, object] = {"metrics": {**found.metrics, evaluation.data: rounded}}
     else:
@@ -238,13 +241,13 @@ def main(arguments: list[str] | None = None) -> int:
         choices=("words", "ptb-python", "ptb-java", "auto"),
         help="words: lower-cased, without punctuation; ptb: the COCO server's",
     )
-    for metric in ("meteor", "spice"):
+    for metric in JAVA_METRICS:
         parser.add_argument(
             f"--{metric}",
             dest="with_java",
             action="append_const",
             const=metric,
-            help=f"score {metric.upper()} too, where Java is",
+            help=f"score {METRICS[metric].name} too, where Java is",
         )
     parser.add_argument(
         "--precision",

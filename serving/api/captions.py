@@ -25,7 +25,7 @@ from serving.api.operations import (
     problems,
 )
 from serving.base import request_id
-from serving.base.problems import Problem, account
+from serving.base.problems import Problem
 from serving.base.settings import Settings
 from serving.contract.requests import CaptionBatchInput, CaptionInput, CaptionUrlInput
 from serving.contract.schemas import (
@@ -36,6 +36,7 @@ from serving.contract.schemas import (
     CaptionResponse,
 )
 from serving.gateway.gateway import Gateway, gateway_of
+from serving.http.problem_answers import account
 from serving.pictures.fetch import MAX_REDIRECTS, MAX_URL_LENGTH
 
 _OPTIONS = (

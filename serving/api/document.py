@@ -12,9 +12,10 @@ from pydantic.json_schema import models_json_schema
 
 from serving.api.bodies import Body, FormBody
 from serving.api.operations import REF, problems
-from serving.base.problems import KINDS, TYPE_PREFIX, ProblemDetails
+from serving.base.problems import KINDS, TYPE_PREFIX
 from serving.base.settings import Settings
 from serving.base.version import __version__
+from serving.contract.problem_details import ProblemDetails
 from serving.http.auth import open_paths
 
 _DESCRIPTION = """\

@@ -1,25 +1,16 @@
-"""Errors as people and programs get them: RFC 9457 problem details, one catalogue of kinds.
+"""What can be refused and why: one catalogue of kinds, and the exception that names one.
 
-Code anywhere in the gateway raises `Problem`; `serving.http.problem_middleware` turns it, and every
-error that the framework produces, into an `application/problem+json` response.
+Code on any floor raises `Problem`; `serving.http.problem_answers` makes answers of them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.responses import Response
+from pydantic import BaseModel, Field, ValidationError
 
-from serving.api.openai.errors import OpenAIError, openai_error
-from serving.base import exchange as exchanges
-from serving.base import metrics, request_id
-
-MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "/problems/"
 RETRY_AFTER_SECONDS = 2
 """What 429 and 503 answers advise where the code that refuses knows nothing better."""
@@ -114,38 +105,6 @@ class FieldError(BaseModel):
     ] = None
 
 
-class ProblemDetails(BaseModel):
-    """Body of every error answer (RFC 9457)."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "type": "/problems/broken-image",
-                "title": "Broken image",
-                "status": 422,
-                "detail": "The picture is truncated: its data ends early.",
-                "instance": "/caption",
-                "request_id": "5f0c7b2e9d0a4d0c8f6f0e7c9b1a2d3e",
-            }
-        }
-    )
-
-    type: Annotated[str, Field(description="Kind of problem; a relative URI reference.")]
-    title: Annotated[str, Field(description="The kind in words.")]
-    status: Annotated[int, Field(description="HTTP status code.")]
-    detail: Annotated[str, Field(description="What happened this time.")]
-    instance: Annotated[str, Field(description="Path of the request that failed.")]
-    request_id: Annotated[
-        str, Field(description="Also in the `X-Request-ID` header and in the server's log.")
-    ]
-    errors: Annotated[
-        list[FieldError] | None, Field(description="The fields at fault, if fields are.")
-    ] = None
-    error: Annotated[
-        OpenAIError | None, Field(description="The same for OpenAI's clients, below `/v1/`.")
-    ] = None
-
-
 class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
     """A refusal to be sent to the client.
 
@@ -199,50 +158,3 @@ def invalid_fields(errors: Sequence[FieldError]) -> Problem:
         got = "" if error.received is None else f", got {error.received!r}"
         parts.append(f"{error.field}: {error.detail}{got}")
     return Problem("invalid-request", "; ".join(parts), errors=errors)
-
-
-def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
-    """Return what is told of `problem` to the request of the ASGI `scope`; counts it."""
-    exchange = exchanges.current()
-    metrics.problems().labels(problem.type_slug, exchange.model if exchange else "").inc()
-    path = scope.get("path", "")
-    field = problem.errors[0].field if problem.errors else None
-    error = openai_error(path, problem.type_slug, problem.status, problem.detail, field)
-    return ProblemDetails(
-        type=TYPE_PREFIX + problem.type_slug,
-        title=problem.title,
-        status=problem.status,
-        detail=problem.detail,
-        instance=quote(path, safe="/-._~") or "/",
-        request_id=request_id.of(scope),
-        errors=problem.errors,
-        error=error,
-    )
-
-
-def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
-    """Return the response for `problem` to the request of the ASGI `scope`."""
-    exchange = exchanges.current()
-    if exchange is not None:
-        exchange.problem = problem.type_slug
-    details = account(problem, scope)
-    content = details.model_dump(exclude_none=True)
-    if details.error is not None:
-        content["error"] = details.error.model_dump()  # OpenAI's have every member, null or not
-    return Response(
-        json.dumps(content, ensure_ascii=False, separators=(",", ":")),
-        status_code=problem.status,
-        headers={**problem.headers, "Cache-Control": "no-store"},
-        media_type=MEDIA_TYPE,
-    )
-
-
-def describe(type_slug: str) -> dict[str, object]:
-    """Return what is to be known of a kind of problem; served at the problem's `type`."""
-    kind = KINDS[type_slug]
-    return {
-        "type": TYPE_PREFIX + type_slug,
-        "title": kind.title,
-        "status": kind.status,
-        "description": kind.advice,
-    }

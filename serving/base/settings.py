@@ -20,9 +20,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.api.backend import BackendSetting
 from models.api.precision import PrecisionSetting
+from serving.base.keys import ApiKey, parse_entries, read_key_file
 from serving.base.logs import LogFormat
 from serving.base.machine import available_cores
-from serving.keys import ApiKey, parse_entries, read_key_file
 
 logger = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ import bentoml
 from bentoml._internal.utils import circus
 
 from serving.base import metrics
+from serving.contract import run_record
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +53,19 @@ def supervise(stop_seconds: float) -> None:
 
 
 def give_up(error: Exception) -> NoReturn:
-    """End the whole server with one line in the log: starting this worker again would not help.
+    """End the whole server with one line that says why: starting this worker again would not help.
 
-    Called in a worker. BentoML restarts one that fails to start, for ever.
+    Called in a worker. BentoML restarts one that fails to start, for ever. The parent says the line
+    when everything else has ended: several workers may find the same fault, and what the server
+    logs at its end would bury a line of theirs.
     """
     if not _in_worker():
         raise error
-    logger.error("captionbox: %s", error)
-    os.kill(os.getppid(), _GIVE_UP if _SUPERVISED in os.environ else signal.SIGTERM)
+    if _SUPERVISED in os.environ and run_record.leave_last_word(str(error)):
+        os.kill(os.getppid(), _GIVE_UP)
+    else:
+        logger.error("captionbox: %s", error)
+        os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
 
 
@@ -136,7 +142,7 @@ def _start(arbiter: Any, start: Callable[..., None], *args: Any, **kwargs: Any) 
     signal.signal(_GIVE_UP, note)
     start(*args, **kwargs)
     if gave_up:
-        raise SystemExit(1)
+        raise SystemExit(f"captionbox: {run_record.last_word()}")
 
 
 def _public(arbiter: Any) -> list[Any]:

@@ -39,7 +39,6 @@ def _weight_bytes(settings: Settings) -> float:
         models = ServedModels(settings.models, settings.matcher)
     except (BrokenModelError, ModelNotFoundError, WrongKindError):
         return float("inf")  # said, with what is wrong, when the server starts
-    stored = [*models.captioners(), *([models.matcher] if models.matcher else [])]
     return sum(
-        file.stat().st_size for model in stored for file in model.path.rglob("*.safetensors")
+        file.stat().st_size for model in models.all() for file in model.path.rglob("*.safetensors")
     )

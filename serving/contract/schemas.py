@@ -12,7 +12,7 @@ from models.api.preprocessing import Fit
 from models.api.results import Caption
 from models.registry import Kind
 from models.runtimes.choose import PrecisionChoice
-from serving.base.problems import ProblemDetails
+from serving.contract.problem_details import ProblemDetails
 
 
 class ImageInfo(BaseModel):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import get_args
 
 from models.api.options import CaptionOptions, OptionName, UnsupportedOptionError, check_honoured
 from models.registry import Kind, find_method, honoured_options
 from models.store import StoredModel, find
 from serving.base.problems import Problem, invalid_field
 from serving.base.settings import PREFIX
-from serving.contract import precision_record
-from serving.contract.schemas import InputSize, ModelsResponse, ServedModel
 
 
 class WrongKindError(ValueError):
@@ -100,6 +97,10 @@ class ServedModels:
         """Return every captioner, the default first."""
         return list(self._models.values())
 
+    def all(self) -> list[StoredModel]:
+        """Return every model: the captioners, the default first, then the matcher."""
+        return [*self.captioners(), *([self.matcher] if self.matcher is not None else [])]
+
     def tags(self) -> list[str]:
         """Return every captioner's `name:version`."""
         return [model.tag for model in self._models.values()]
@@ -122,36 +123,19 @@ class ServedModels:
             )
         return self.matcher
 
-    def describe(self, name: str) -> ServedModel:
-        """Return the public account of a model.
+    def named(self, name: str) -> StoredModel:
+        """Return the captioner, or the matcher, of a name.
 
         Raises:
             Problem: 404, no such model is served.
         """
-        matcher = self.matcher
-        model = matcher if matcher is not None and name == matcher.name else self.get(name)
-        spec, honours = model.metadata.preprocess, self._honours.get(model.name, frozenset())
-        return ServedModel(
-            id=model.name,
-            created=int((model.path / "captionbox.json").stat().st_mtime),
-            version=model.version,
-            method=model.metadata.method,
-            kind=_kind(model),
-            default=model is self.get(None),
-            parameters=model.metadata.parameters,
-            computes_in=precision_record.chosen(model.name),
-            options=[option for option in get_args(OptionName) if option in honours],
-            input=InputSize(height=spec.height, width=spec.width, fit=spec.fit),
-            data=model.metadata.data,
-            metrics=model.metadata.metrics,
-            licence=model.metadata.licence,
-            source=model.metadata.source,
-        )
+        if self.matcher is not None and name == self.matcher.name:
+            return self.matcher
+        return self.get(name)
 
-    def response(self) -> ModelsResponse:
-        """Return the answer of `GET /v1/models`."""
-        names = [*self._models, *([self.matcher.name] if self.matcher is not None else [])]
-        return ModelsResponse(data=[self.describe(name) for name in names])
+    def honoured(self, model: StoredModel) -> frozenset[OptionName]:
+        """Return the options that a served model can honour; of a matcher, none."""
+        return self._honours.get(model.name, frozenset())
 
 
 def _kind(model: StoredModel) -> Kind:

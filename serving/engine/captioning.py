@@ -21,10 +21,9 @@ from models.api.precision import PrecisionSetting
 from models.runtimes.processor import PrecisionError
 from serving.base import metrics
 from serving.base.settings import PREFIX
-from serving.contract import precision_record
 from serving.contract.messages import EngineAnswer, EngineRequest, unpack
 from serving.contract.served_models import ServedModels
-from serving.engine.openmp import use_threads
+from serving.engine import loading
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +55,12 @@ class BatchCaptioner:
         backend: BackendSetting = "torch",
     ) -> None:
         # Read when `models.registry` imports torch, which happens below.
-        use_threads(threads)
+        loading.use_threads(threads)
         self._captioners: dict[str, Captioner] = {}
         for model in ServedModels(tags).captioners():
             started = time.monotonic()
             try:
-                captioner = precision_record.load(model.name, model.path, precision, backend)
+                captioner = loading.load(model.name, model.path, precision, backend)
             except PrecisionError as error:
                 raise BrokenModelError(f"{PREFIX}PRECISION={precision}: {error}") from error
             except ValueError as error:

@@ -15,7 +15,7 @@ from models.registry import load_matcher
 from models.store import StoredModel
 from serving.base import metrics
 from serving.contract.messages import MatchAnswer, MatchRequest, unpack
-from serving.engine.openmp import use_threads
+from serving.engine.loading import use_threads
 
 logger = logging.getLogger(__name__)
 

@@ -12,16 +12,14 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.base import exchange as exchanges
 from serving.base import metrics
 from serving.base.exchange import Exchange
-from serving.base.problems import RETRY_AFTER_SECONDS, Problem, render
+from serving.base.problems import RETRY_AFTER_SECONDS, Problem
 from serving.base.settings import Settings
 
 BATCHES_IN_ENGINE = 2
@@ -257,36 +255,3 @@ class Admission:
     def _show(self) -> None:
         metrics.images_in_progress().set(self._in_progress)
         metrics.images_waiting().set(len(self._line))
-
-
-class AdmissionMiddleware:
-    """Gives every request that may carry a picture its first place, before its body is read.
-
-    These are the POST requests; the others cost next to nothing and are never refused.
-
-    Args:
-        app: the application inside.
-        admission: returns where the places are; `None` before the service has started.
-    """
-
-    def __init__(self, app: ASGIApp, admission: Callable[[], Admission | None]) -> None:
-        self.app, self._admission = app, admission
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        admission, exchange = self._admission(), exchanges.current()
-        if (
-            scope["type"] != "http"
-            or scope["method"] != "POST"
-            or admission is None
-            or exchange is None
-        ):
-            await self.app(scope, receive, send)
-            return
-        with ExitStack() as places:
-            try:
-                places.enter_context(admission.request(exchange))
-            except Problem as problem:
-                await render(problem, scope)(scope, receive, send)
-                return
-            await self.app(scope, receive, send)

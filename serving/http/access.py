@@ -11,13 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.base import metrics, request_id
 from serving.base.exchange import Exchange
 from serving.base.logs import FIELDS
+from serving.http.auth import METRICS_PATH, PROBES
 
 logger = logging.getLogger(__name__)
 
 CLIENT_GONE = 499
 """Status in log and metrics of a request whose client left before the answer; never sent."""
 
-_UNLOGGED = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+_UNLOGGED = PROBES | {METRICS_PATH}
 """Machines ask for these every few seconds."""
 
 _OTHER = "other"

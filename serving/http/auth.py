@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.base import exchange as exchanges
 from serving.base import metrics
+from serving.base.keys import KeyRing
 from serving.base.problems import Problem
-from serving.keys import KeyRing
 
 PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 """Always open: orchestrators ask them and have no key."""

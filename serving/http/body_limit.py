@@ -8,7 +8,8 @@ import contextlib
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.base.problems import Problem, render
+from serving.base.problems import Problem
+from serving.http.problem_answers import render
 
 _DRAIN_SECONDS = 5.0
 _DRAIN_FACTOR = 4

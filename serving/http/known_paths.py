@@ -13,7 +13,8 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from serving.base import exchange as exchanges
-from serving.base.problems import Problem, render
+from serving.base.problems import Problem
+from serving.http.problem_answers import render
 
 
 class KnownPathsMiddleware:

@@ -15,11 +15,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.base import exchange as exchanges
 from serving.base import request_id
-from serving.base.problems import MEDIA_TYPE, Problem, render
+from serving.base.problems import Problem
 from serving.base.version import __version__
 from serving.http.access import CLIENT_GONE
 from serving.http.framework_errors import from_framework
+from serving.http.problem_answers import MEDIA_TYPE, render
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class _Answer:
         """ASGI `send`."""
         if message["type"] == "http.response.start":
             status = message["status"]
-            if status >= 400 and status != CLIENT_GONE and not _is_problem(message):
+            if status >= 400 and status != CLIENT_GONE and not _is_rendered(message):
                 self._error = message
                 return
             self._started = True
@@ -114,6 +116,10 @@ class _Answer:
         return from_framework(status, bytes(self._body), kept)
 
 
-def _is_problem(message: Message) -> bool:
+def _is_rendered(message: Message) -> bool:
+    """Whether an error answer is a problem's already, in its face's shape."""
+    exchange = exchanges.current()
+    if exchange is not None and exchange.problem:
+        return True
     content_type = Headers(raw=message.get("headers", [])).get("content-type", "")
     return content_type.startswith(MEDIA_TYPE)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import growth, model_level, results, server_growth, server_level
+from benchmarks import growth, model_level, overload, results, server_growth, server_level
+from benchmarks.load import Answer
 from benchmarks.pictures import SIZES
 from benchmarks.stack import Stack, StackError
 
@@ -34,6 +35,21 @@ def test_model_level_growth_and_their_report(
     assert "| transformers fp32 | 1 (" in report
     assert "| 1 | 1 | 1.00 |" in report
     assert (tmp_path / "model_level.svg").read_text().count("<rect") > len(found["names"])
+
+
+def test_overload_plot_tells_rates_times_and_memory() -> None:
+    right = [Answer(quarter / 4, 0.0, "right") for quarter in range(40)]
+    series = {"protected": (right, [100.0] * 11), "none": ([Answer(0.0, 1.0, "failed")], [100.0])}
+    plot = overload.plot(series, 4.0, 10)
+    lines = [line for line in plot.splitlines() if line.startswith("<polyline")]
+    assert len(lines) == 6
+    # Four answers a second all the time: a level line, at the height of the peak.
+    mark = next(line for line in plot.splitlines() if 'class="mark"' in line)
+    heights = {place.split(",")[1].rstrip('"/>') for place in lines[0].split('points="')[1].split()}
+    assert heights == {mark.split('y1="')[1].split('"')[0]}
+    assert lines[3].endswith('points=""/>'), "no right answer, no time"
+    for words in ("right answers a second", "99th percentile", "MiB", "protected", "peak"):
+        assert words in plot
 
 
 def test_a_stack_that_dies_says_why(tmp_path: Path) -> None:

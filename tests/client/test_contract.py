@@ -18,9 +18,10 @@ from pydantic import BaseModel
 
 from models.api import options as api_options
 from models.api import results as api_results
-from serving.base import problems
 from serving.base import version as serving_version
+from serving.base.problems import KINDS
 from serving.contract import schemas
+from serving.contract.problem_details import ProblemDetails
 
 
 def test_every_option_of_the_server_is_known() -> None:
@@ -53,7 +54,7 @@ def test_documented_limits_are_the_servers(name: str) -> None:
         (schemas.ModelsResponse, results.ModelList),
         (schemas.Match, results.Match),
         (schemas.MatchResponse, results.MatchResult),
-        (problems.ProblemDetails, Problem),
+        (ProblemDetails, Problem),
     ],
 )
 def test_results_have_the_servers_fields(theirs: type[BaseModel], ours: type[BaseModel]) -> None:
@@ -93,10 +94,10 @@ FAULTS = {
 """Whose fault each kind of problem is; all others are the request's."""
 
 
-@pytest.mark.parametrize("kind", problems.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_whose_fault_each_kind_of_problem_is(kind: str) -> None:
     errors = [{"field": "num_beams", "detail": "too many"}] if kind == "invalid-request" else []
     problem = Problem.model_validate(
-        {"status": problems.KINDS[kind].status, "type": f"/problems/{kind}", "errors": errors}
+        {"status": KINDS[kind].status, "type": f"/problems/{kind}", "errors": errors}
     )
     assert fault_of(status_error(problem)) is FAULTS.get(kind, Fault.REQUEST)

@@ -125,7 +125,7 @@ def test_every_captioning_route_has_its_command() -> None:
     }
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: Debian's package `curl`")
 @pytest.mark.parametrize("command", [one for one in COMMANDS if asked(one) != "/caption_url"])
 def test_curl(
     command: str, place: Path, matching_server: Server, command_environment: dict[str, str]

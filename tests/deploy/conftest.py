@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.keys import make_entry
+from serving.base.keys import make_entry
 from tests.deploy.engine import Engine
 from tests.deploy.programs import missing, run
 from tests.deploy.vps import THERE, Vps

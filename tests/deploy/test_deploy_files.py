@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from deploy import healthcheck, nginx_conf
-from serving.base.problems import KINDS, MEDIA_TYPE
+from serving.base.problems import KINDS
 from serving.base.settings import Settings
+from serving.http.problem_answers import MEDIA_TYPE
 from tests.drawings import caption_of, draw, encode
 from tests.server import ROOT, Server, free_port
 
@@ -26,7 +27,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 PATH = f"/usr/sbin:{os.environ['PATH']}"
 NGINX = shutil.which("nginx", path=PATH)
 
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: Debian's package `nginx-light`")
 
 
 def seconds(text: str) -> float:
@@ -125,12 +126,17 @@ def test_ship_explains_itself(arguments: list[str]) -> None:
     assert done.returncode == 2 and "deploy/ship.sh USER@HOST" in done.stdout
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+@pytest.mark.skipif(
+    shutil.which("shellcheck") is None, reason="no shellcheck: Debian's package `shellcheck`"
+)
 def test_scripts_have_no_known_traps() -> None:
     subprocess.run(["shellcheck", *DEPLOY.glob("*.sh")], check=True)
 
 
-@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="no docker-compose here")
+@pytest.mark.skipif(
+    shutil.which("docker-compose") is None,
+    reason="no docker-compose: Debian's package `docker-compose`",
+)
 def test_compose_reads_its_file(tmp_path: Path) -> None:
     shutil.copy(DEPLOY / "compose.yaml", tmp_path)
     (tmp_path / "captionbox.env").touch()

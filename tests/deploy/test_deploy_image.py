@@ -13,7 +13,7 @@ import pytest
 from deploy import healthcheck, image, stand_in, torch_wheels, trim
 from deploy.healthcheck import FORCE_AFTER, HUNG_AFTER, NEVER_READY_AFTER, State
 from deploy.image import Contents, ImageError
-from serving.bento.container import BASE_IMAGE, IMAGE
+from serving.bento.framework import BASE_IMAGE, IMAGE
 from tests.server import Server
 
 

@@ -14,7 +14,7 @@ from serving.http.auth import PROBES
 from tests.server import ROOT
 
 kubernetes_validate = pytest.importorskip(
-    "kubernetes_validate", reason="the manifests' validator is not installed: make install"
+    "kubernetes_validate", reason="no kubernetes-validate: pip install -r requirements-dev.lock"
 )
 
 FOLDER = ROOT / "deploy" / "kubernetes"

@@ -27,7 +27,7 @@ from tests.server import ROOT, Server, free_port
 FOLDER = ROOT / "deploy" / "replicas"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx: Debian's package `nginx-light`")
 
 PICTURES = [Picture(encode(draw(name, 256)), caption_of(name)) for name in NAMES]
 

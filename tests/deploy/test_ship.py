@@ -21,9 +21,9 @@ from functools import partial
 import httpx
 import pytest
 
-from serving.base.problems import MEDIA_TYPE
 from serving.base.settings import Settings
 from serving.base.version import __version__
+from serving.http.problem_answers import MEDIA_TYPE
 from tests.deploy.conftest import KEY, Shipping
 from tests.deploy.engine import Engine
 from tests.deploy.programs import run, wait_until

@@ -15,8 +15,8 @@ from models.hub.import_model import prepare
 from tests.models.captioners.vlm.families import MAKERS
 from training.data.coco import load_split
 from training.evaluate import evaluate, main
-from training.metrics.score_rows import metric_rows, statistic_rows
-from training.metrics.scores import score, words
+from training.metrics.scores import metric_rows, statistic_rows
+from training.metrics.scoring import score, words
 
 
 @pytest.fixture(scope="module")

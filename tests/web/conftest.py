@@ -62,8 +62,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def chromium() -> Iterator[Callable[[list[str]], Any]]:
     """Return a function that starts Chromium, with more flags than the usual ones."""
     if CHROMIUM is None:
-        pytest.skip("Chromium is not installed: `make programs` gets it from Debian's packages")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+        pytest.skip("no Chromium: Debian's package `chromium`, or `make programs`")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright: pip install -r requirements-dev.lock"
+    )
     with api.sync_playwright() as playwright:
 
         def launch(flags: list[str]) -> Any:

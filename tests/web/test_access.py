@@ -32,7 +32,8 @@ _NAME = """() => {
 def check(page: Any) -> None:
     """Fail if axe-core finds a violation of any of its rules, best practices included."""
     axe = pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+        "axe_playwright_python.sync_playwright",
+        reason="no axe: pip install -r requirements-dev.lock",
     )
     results = axe.Axe().run(page)
     assert results.violations_count == 0, results.generate_report()

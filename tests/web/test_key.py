@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving.keys import make_entry
+from serving.base.keys import make_entry
 from tests.locked import ANNA, CARL, STRANGER
 from tests.server import Server
 from tests.web.browsing import await_captions, captions, choose, expect

@@ -65,7 +65,7 @@ class MadeServer(Server):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if shutil.which("make") is None:
-        pytest.skip("make is not installed")
+        pytest.skip("no make: Debian's package `make`")
     folder = tmp_path_factory.mktemp("made")
     server = MadeServer(folder / "bentoml", folder / "server.log")
     try:

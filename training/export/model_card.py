@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models.api.metadata import ModelMetadata
+from training.metrics.scores import METRICS, Metric
 
 _OURS = "library_name: captionbox"
 
@@ -59,15 +60,20 @@ def _precision_table(metadata: ModelMetadata) -> list[str]:
     for split in splits:
         reference = metadata.metrics.get(split, {}).get("cider")
         cells = [reference, *(scores.get(split) for scores in measured.values())]
-        shown = ["" if cell is None else f"{cell:.4f}" for cell in cells]
+        shown = ["" if cell is None else METRICS["cider"].text(cell) for cell in cells]
         lines.append(f"| {split} | " + " | ".join(shown) + " |")
     return [*lines, ""]
 
 
 def _table(metrics: dict[str, dict[str, float]]) -> list[str]:
-    names = list(dict.fromkeys(name for scores in metrics.values() for name in scores))
+    measured = dict.fromkeys(key for scores in metrics.values() for key in scores)
+    # A score that another version of this code has measured is told by its key.
+    columns = {key: METRICS[key] for key in METRICS if key in measured} | {
+        key: Metric(key, "", None, True) for key in measured if key not in METRICS
+    }
+    names = [metric.name for metric in columns.values()]
     lines = ["| split | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for split, scores in metrics.items():
-        cells = [f"{scores[name]:.3f}" if name in scores else "" for name in names]
+        cells = [m.text(scores[key]) if key in scores else "" for key, m in columns.items()]
         lines.append(f"| {split} | " + " | ".join(cells) + " |")
     return [*lines, ""]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
+from markupsafe import Markup
 from PIL import Image
 
 from models.api.metadata import ModelMetadata
@@ -19,9 +19,17 @@ from training.data.coco import CaptionedImage, DataError
 from training.data.pictures import read_picture
 from training.export.charts import histogram, line_chart
 from training.export.learning_curve import read_curves
-from training.export.report_style import CSS
-from training.metrics.score_rows import metric_rows, statistic_rows
-from training.metrics.scores import Scores, words
+from training.export.rendering import render
+from training.metrics.scores import (
+    HEADLINES,
+    JUDGE,
+    LOGGED,
+    METRICS,
+    Scores,
+    metric_rows,
+    statistic_rows,
+)
+from training.metrics.scoring import words
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +66,44 @@ class ReportContent:
     log: Path | None = None
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its title and what stands beside that."""
+
+    title: str
+    aside: str
+    chart: Markup
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture in a gallery.
+
+    Attributes:
+        picture: its copy's path from the page; empty where the picture cannot be read.
+        name: the file's name.
+        cider: of the caption.
+        caption: its words, each with whether no reference has it.
+        references: what people wrote.
+    """
+
+    picture: str
+    name: str
+    cider: float
+    caption: Sequence[tuple[str, bool]]
+    references: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures under a heading; `key` is the section's anchor."""
+
+    key: str
+    title: str
+    note: str
+    cards: Sequence[Card]
+
+
 def write_report(content: ReportContent, folder: Path, examples: int = 12, seed: int = 0) -> Path:
     """Write `report.html` and small copies of the pictures it shows; return the page's path.
 
@@ -74,24 +120,34 @@ def write_report(content: ReportContent, folder: Path, examples: int = 12, seed:
     ciders = content.scores.per_image_cider
     ranked = sorted(content.images, key=lambda i: (-ciders[i.image_id], i.image_id))
     drawn = random.Random(seed).sample(ranked, min(examples, len(ranked)))
-    galleries = [
-        ("best", "Best", "Highest CIDEr.", ranked[:examples]),
-        ("worst", "Worst", "Lowest CIDEr, the very lowest first.", ranked[: -examples - 1 : -1]),
-        ("random", "Random", "Drawn by lot: what to expect.", drawn),
-    ]
-    sections = [_scores(content), _curves(content)]
-    sections += [
-        _gallery(key, title, note, images, content, folder)
-        for key, title, note, images in galleries
-    ]
-    links = [("scores", "Scores"), ("curves", "Curves")]
-    links += [(key, title) for key, title, _, _ in galleries]
-    page = folder / PAGE_NAME
-    page.write_text(_page(content, links, sections), encoding="utf-8")
-    return page
+    worst = ranked[: -examples - 1 : -1]
+
+    def cards(images: Sequence[CaptionedImage]) -> list[Card]:
+        return [_card(image, content, folder) for image in images]
+
+    metrics = metric_rows(content.scores)
+    by_key = {row.key: row for row in metrics}
+    page = render(
+        "report.html.j2",
+        content=content,
+        metadata=content.metadata,
+        facts=_facts(content),
+        headlines=[by_key[key] for key in HEADLINES if key in by_key],
+        judge=JUDGE,
+        rows=[*metrics, *statistic_rows(content.scores)],
+        figures=_figures(content),
+        galleries=[
+            Gallery("best", "Best", "Highest CIDEr.", cards(ranked[:examples])),
+            Gallery("worst", "Worst", "Lowest CIDEr, the very lowest first.", cards(worst)),
+            Gallery("random", "Random", "Drawn by lot: what to expect.", cards(drawn)),
+        ],
+    )
+    path = folder / PAGE_NAME
+    path.write_text(page, encoding="utf-8")
+    return path
 
 
-def _page(content: ReportContent, links: Iterable[tuple[str, str]], sections: Iterable[str]) -> str:
+def _facts(content: ReportContent) -> list[str]:
     metadata = content.metadata
     facts = [
         metadata.method,
@@ -101,117 +157,42 @@ def _page(content: ReportContent, links: Iterable[tuple[str, str]], sections: It
         f"tokens: {content.scores.tokenizer}",
         f"{content.unreadable} unreadable pictures left out" if content.unreadable else "",
     ]
-    title = f"{content.model} on {content.data}"
-    trained = "".join(f"<p>Trained on {escape(entry)}</p>" for entry in metadata.data)
-    commit = f" at commit <code>{escape(metadata.git_sha[:12])}</code>" if metadata.git_sha else ""
-    source = f"<p><code>{escape(metadata.source)}</code>{commit}</p>" if metadata.source else ""
-    return "".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-            f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n",
-            '<header><div class="head"><p class="kicker">Captionbox evaluation</p>',
-            f"<h1>{escape(title)}</h1>",
-            _list("facts", facts),
-            '</div></header>\n<nav aria-label="Sections"><ul>',
-            *(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name in links),
-            "</ul></nav>\n<main>\n",
-            *sections,
-            f"<footer>{trained}{source}</footer>\n</main>\n</html>\n",
-        ]
-    )
+    return [fact for fact in facts if fact]
 
 
-def _scores(content: ReportContent) -> str:
-    scores = content.scores
-    metrics = metric_rows(scores)
-    by_key = {row.key: row for row in metrics}
-    shown = "".join(
-        f"<div{' class=main' if key == 'cider' else ''}><dt>{by_key[key].name}</dt>"
-        f"<dd>{by_key[key].value:.3f}</dd></div>"
-        for key in ("cider", "bleu_4", "rouge_l", "meteor", "spice")
-        if key in by_key
-    )
-    lines = "".join(
-        f'<tr><th scope="row">{row.name}</th><td class="number">{row.text}</td>'
-        f'<td class="note">{escape(row.note)}</td></tr>'
-        for row in [*metrics, *statistic_rows(scores)]
-    )
-    return (
-        f'<section id="scores"><h2>Scores</h2><p class="note">Higher is better throughout; '
-        f'pycocoevalcap’s scorers.</p><dl class="scores">{shown}</dl>'
-        f'<div class="panel" style="margin-top:.75rem"><table>{lines}</table></div></section>\n'
-    )
-
-
-def _curves(content: ReportContent) -> str:
+def _figures(content: ReportContent) -> list[Figure]:
     figures = []
-    found = read_curves(content.log, ("loss", "reward", "eval_cider")) if content.log else {}
+    judged, name = LOGGED + JUDGE, METRICS[JUDGE].name
+    found = read_curves(content.log, ("loss", "reward", judged)) if content.log else {}
     if "reward" in found:
         # The loss of self-critical training says nothing; its reward does.
         chart = line_chart("Reward over epochs", found["reward"], "epoch", "CIDEr-D of samples")
-        figures.append(("Reward", "", chart))
+        figures.append(Figure("Reward", "", chart))
     elif "loss" in found:
         chart = line_chart("Training loss over epochs", found["loss"], "epoch", "nats per token")
-        figures.append(("Training loss", "", chart))
-    if "eval_cider" in found:
-        points = found["eval_cider"]
+        figures.append(Figure("Training loss", "", chart))
+    if judged in found:
+        points = found[judged]
         epoch, best = max(points, key=lambda point: point[1])
-        chart = line_chart("Validation CIDEr over epochs", points, "epoch", "CIDEr")
-        figures.append(("Validation CIDEr", f"best {best:.3f}, epoch {epoch:g}", chart))
+        chart = line_chart(f"Validation {name} over epochs", points, "epoch", name)
+        aside = f"best {best:.3f}, epoch {epoch:g}"
+        figures.append(Figure(f"Validation {name}", aside, chart))
     values = list(content.scores.per_image_cider.values())
     nothing = sum(value < 0.005 for value in values) / len(values)
     chart = histogram("Pictures by CIDEr", values, "CIDEr of a picture")
-    figures.append(("Pictures by CIDEr", f"{nothing:.0%} at 0", chart))
-    drawn = "".join(
-        f'<figure class="panel"><h3>{escape(title)}<span>{escape(aside)}</span></h3>'
-        f"{chart}</figure>"
-        for title, aside, chart in figures
-    )
-    return f'<section id="curves"><h2>Curves</h2><div class="charts">{drawn}</div></section>\n'
+    return [*figures, Figure("Pictures by CIDEr", f"{nothing:.0%} at 0", chart)]
 
 
-def _gallery(
-    key: str,
-    title: str,
-    note: str,
-    images: Sequence[CaptionedImage],
-    content: ReportContent,
-    folder: Path,
-) -> str:
-    cards = "".join(_card(image, content, folder) for image in images)
-    return (
-        f'<section id="{key}"><h2>{escape(title)}</h2><p class="note">{escape(note)} Words that no '
-        'reference has are <span class="odd">marked</span>.</p>'
-        f'<ul class="cards">{cards}</ul></section>\n'
-    )
-
-
-def _card(image: CaptionedImage, content: ReportContent, folder: Path) -> str:
-    name = f"{image.image_id}.jpg"
-    if _copy(image, folder / PICTURES_NAME / name):
-        alt = escape(image.references[0])
-        picture = f'<img src="{PICTURES_NAME}/{name}" alt="{alt}" loading="lazy">'
-    else:
-        picture = '<div class="missing">picture cannot be read</div>'
-    cider = content.scores.per_image_cider[image.image_id]
-    return (
-        f'<li class="card"><div class="picture">{picture}'
-        f'<span class="badge">CIDEr {cider:.2f}</span></div><div class="words">'
-        f'<p class="caption">{_marked(content.captions[image.image_id], image.references)}</p>'
-        + _list("", image.references[:_REFERENCES])
-        + f'<p class="id">{escape(image.path.name)}</p></div></li>'
-    )
-
-
-def _marked(caption: str, references: Sequence[str]) -> str:
-    """Return the caption with the words that no reference has marked."""
-    known = {word for reference in references for word in words(reference).split()}
-    return " ".join(
-        escape(word)
-        if not words(word) or words(word) in known
-        else f'<span class="odd">{escape(word)}</span>'
-        for word in caption.split()
+def _card(image: CaptionedImage, content: ReportContent, folder: Path) -> Card:
+    name = f"{PICTURES_NAME}/{image.image_id}.jpg"
+    known = {word for reference in image.references for word in words(reference).split()}
+    caption = content.captions[image.image_id].split()
+    return Card(
+        name if _copy(image, folder / name) else "",
+        image.path.name,
+        content.scores.per_image_cider[image.image_id],
+        [(word, bool(words(word)) and words(word) not in known) for word in caption],
+        image.references[:_REFERENCES],
     )
 
 
@@ -225,8 +206,3 @@ def _copy(image: CaptionedImage, target: Path) -> bool:
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
     picture.save(target, "JPEG", quality=82, optimize=True)
     return True
-
-
-def _list(kind: str, entries: Iterable[str]) -> str:
-    items = "".join(f"<li>{escape(entry)}</li>" for entry in entries if entry)
-    return f'<ul class="{kind}">{items}</ul>' if kind else f"<ul>{items}</ul>"

@@ -32,13 +32,11 @@ from training.loop.hardware import use_bf16
 from training.loop.learning import fix_what_does_not_learn
 from training.loop.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
 from training.metrics.captioning import caption_images, texts
-from training.metrics.endings import share_of_bad_endings
-from training.metrics.scores import score
+from training.metrics.scores import HEADLINES, JUDGE, METRICS
+from training.metrics.scoring import score
 from training.recipes.recipe import Recipe, load_recipe
 
 logger = logging.getLogger(__name__)
-
-VALIDATION_BEAMS = 3
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Session:
         )
 
     def validate(self) -> dict[str, float]:
-        """Caption the validation split with the network as it is; return its scores by name."""
+        """Caption the validation split with the network as it is; return the headline scores."""
         images = self.splits.validation.images
         kind: Any = captioner_class(self.metadata.method)
         captioner: Captioner = kind(self.network, self.tokenizer, self.metadata)
@@ -98,19 +96,14 @@ class Session:
             caption_images(
                 captioner,
                 images,
-                CaptionOptions(num_beams=VALIDATION_BEAMS),
+                CaptionOptions(),
                 reader=self.reader,
                 max_unreadable=self.recipe.max_unreadable,
             )
         )
         references = {i.image_id: i.references for i in images if i.image_id in captions}
-        scores = score(captions, references)
-        return {
-            "cider": scores.cider,
-            "bleu_4": scores.bleu_4,
-            "rouge_l": scores.rouge_l,
-            "bad_endings": share_of_bad_endings(captions.values()),
-        }
+        found = score(captions, references).values()
+        return {key: found[key] for key in HEADLINES if key in found}
 
     def keep(self, scores: dict[str, float]) -> None:
         """Export the network as the run's best model."""
@@ -122,13 +115,13 @@ class Session:
             self.run / run_directory.MODEL_NAME,
         )
 
-    def _kept_cider(self) -> float | None:
-        """Return the CIDEr of the model exported before this run was resumed."""
+    def _kept(self) -> float | None:
+        """Return the judging score of the model exported before this run was resumed."""
         try:
             kept = metadata_module.read(self.run / run_directory.MODEL_NAME)
         except BrokenModelError:
             return None
-        return kept.metrics.get(self.splits.validation.name, {}).get("cider")
+        return kept.metrics.get(self.splits.validation.name, {}).get(JUDGE)
 
     def trainer(
         self,
@@ -154,7 +147,7 @@ class Session:
         callbacks: list[Any] = [
             RunLog(self.run),
             Epochs(self.network, dataset, self.recipe),
-            KeepBest(self.keep, self._kept_cider()),
+            KeepBest(self.keep, self._kept()),
             ReadableEnough(dataset, self.recipe.max_unreadable),
         ]
         if self.recipe.early_stopping:
@@ -182,7 +175,8 @@ class Session:
         trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
         if trainer.state.global_step < trainer.state.max_steps:
             patience = self.recipe.early_stopping
-            logger.info("stopped early: no better CIDEr for %d validations", patience)
+            name = METRICS[JUDGE].name
+            logger.info("stopped early: no better %s for %d validations", name, patience)
         leave()
         return self.run / run_directory.MODEL_NAME
 
@@ -217,8 +211,8 @@ def training_arguments(
         save_strategy="epoch",
         save_total_limit=2,  # the best and the last
         load_best_model_at_end=True,
-        metric_for_best_model="cider",
-        greater_is_better=True,
+        metric_for_best_model=JUDGE,
+        greater_is_better=METRICS[JUDGE].better == "higher",
         logging_steps=10,
         report_to=[],
         # A bar in a log file is noise; `RunLog` writes lines there.

@@ -1,4 +1,4 @@
-"""The training loop: transformers' `Trainer` with two learning rates and CIDEr as its judge."""
+"""The training loop: transformers' `Trainer` with two learning rates and a score as judge."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from training.data.processes import of_main
 from training.export.run_directory import append_log
 from training.loop.learning import parameter_groups
 from training.loop.weight_average import WeightAverage
+from training.metrics.scores import JUDGE, LOGGED, METRICS, headlines
 from training.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class CaptionTrainer(Trainer):
             # One process captions; the others wait for its scores, on which all decide what is
             # best.
             found = of_main(self._validated() if self.accelerator.is_main_process else {})
-            scores = {f"eval_{name}": value for name, value in found.items()}
+            scores = {LOGGED + name: value for name, value in found.items()}
             self.log(scores)
             self.control = self.callback_handler.on_evaluate(
                 self.args, self.state, self.control, scores
@@ -160,13 +161,8 @@ class RunLog(TrainerCallback):
         if state.is_world_process_zero and logs:
             append_log(self.run, {"step": state.global_step, "epoch": state.epoch, **logs})
             epoch = state.epoch or 0.0
-            if "eval_cider" in logs:
-                logger.info(
-                    "epoch %.2f: CIDEr %.4f, BLEU-4 %.4f",
-                    epoch,
-                    logs["eval_cider"],
-                    logs.get("eval_bleu_4", float("nan")),
-                )
+            if LOGGED + JUDGE in logs:
+                logger.info("epoch %.2f: %s", epoch, headlines(logs))
             elif "loss" in logs:
                 logger.info(
                     "epoch %.2f, step %d of %d: loss %.4f",
@@ -198,11 +194,11 @@ class Epochs(TrainerCallback):
 
 
 class KeepBest(TrainerCallback):
-    """Exports the model whenever a validation gives a better CIDEr than any before it.
+    """Exports the model whenever a validation judges it better than any before it.
 
     Args:
         export: writes the model, given its scores by name.
-        best: CIDEr of the model that the run has exported so far, if any.
+        best: judging score of the model that the run has exported so far, if any.
     """
 
     def __init__(self, export: Callable[[dict[str, float]], None], best: float | None) -> None:
@@ -217,12 +213,12 @@ class KeepBest(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Export if these scores are the best so far."""
-        cider = (metrics or {}).get("eval_cider")
-        if cider is None or not state.is_world_process_zero:
+        judged = (metrics or {}).get(LOGGED + JUDGE)
+        if judged is None or not state.is_world_process_zero:
             return
-        if self.best is None or cider > self.best:
-            self.best = cider
-            self.export({k.removeprefix("eval_"): v for k, v in (metrics or {}).items()})
+        if METRICS[JUDGE].improves(judged, self.best):
+            self.best = judged
+            self.export({k.removeprefix(LOGGED): v for k, v in (metrics or {}).items()})
 
 
 class ReadableEnough(TrainerCallback):

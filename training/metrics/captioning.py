@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def texts(captions: Mapping[int, Caption]) -> dict[int, str]:
-    """Return captions' texts, by image id: what `training.score` judges."""
+    """Return captions' texts, by image id: what `training.metrics.scoring.score` judges."""
     return {image_id: caption.text for image_id, caption in captions.items()}
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -67,30 +65,6 @@ class CiderD:
             images += 1
             frequencies.update({ngram for tokens in captions for ngram in _ngrams(tokens)})
         return cls(frequencies, images)
-
-    def save(self, path: str | Path) -> None:
-        """Write the document frequencies as JSON. Tokens must be strings or integers.
-
-        Raises TypeError for other tokens (JSON would give back something else).
-        """
-        for ngram in self.document_frequencies:
-            if not all(type(token) in (str, int) for token in ngram):
-                raise TypeError(f"only strings and integers can be saved as tokens, not {ngram!r}")
-        content = {
-            "num_documents": self.num_documents,
-            "ngrams": [[*ngram, count] for ngram, count in self.document_frequencies.items()],
-        }
-        Path(path).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: str | Path) -> CiderD:
-        """Read what `save` wrote. Raises ValueError for a file that is something else."""
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            frequencies = {tuple(ngram): int(count) for *ngram, count in content["ngrams"]}
-            return cls(frequencies, int(content["num_documents"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} holds no CIDEr document frequencies: {error}") from error
 
     def precompute(self, references: Sequence[Sequence[Hashable]]) -> CiderReferences:
         """Make one image's tokenised references ready for `score`.

@@ -87,16 +87,6 @@ def _lex(text: str, start: int, end: int) -> list[str]:
 _LINE_BREAKERS = re.compile("[\n\r\v\f\u2028\u2029\ud800-\udfff]")
 
 
-def tokenize(caption: str) -> str:
-    """Tokenise one caption as the COCO server does: lower-case tokens joined by single spaces.
-
-    Never raises; an empty caption, or one of punctuation only, gives "". The caption is taken as
-    one line of a file with nothing after it.
-    """
-    # Not as the last line: some rules ask for a character after the token, if only the line's end.
-    return _tokenize_lines([caption, ""])[0]
-
-
 def tokenize_captions(captions: Mapping[_Key, Sequence[str]]) -> dict[_Key, list[str]]:
     """Tokenise lists of captions by image id, in pure Python.
 

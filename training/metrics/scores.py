@@ -1,27 +1,51 @@
-"""Caption scores (BLEU, ROUGE-L, CIDEr; METEOR and SPICE in Java) and statistics of the text."""
+"""Every score of captions, declared once: evaluation, report, training log and model card read it.
+
+To add one, declare it as a field of `Scores` and compute it in `training.metrics.scoring`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import re
-import shutil
-import statistics
-import subprocess
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Literal, get_args
+from functools import partial
+from typing import Annotated, Literal, get_type_hints
 
-_log = logging.getLogger(__name__)
 
-Tokenizer = Literal["words", "ptb-python", "ptb-java", "auto"]
-JavaMetric = Literal["meteor", "spice"]
+@dataclass(frozen=True)
+class Metric:
+    """What a score is called, what it means and how it is written.
 
-# An apostrophe or hyphen inside a word goes too ("t-shirt" -> "tshirt"): the usual Flickr8k habit,
-# and the way in which the project's bars were measured. \w keeps letters and digits of any script.
-_PUNCTUATION = re.compile(r"[^\w\s]|_")
+    Attributes:
+        name: for people.
+        meaning: a few words for people; may name fields of `Scores` in braces.
+        better: which values are better; None where it only describes the captions.
+        against_references: whether it compares captions with what people wrote.
+        digits: after the point.
+        percent: whether it is a share, written as one.
+        headline: whether the training log and the head of a report tell it.
+        in_java: whether it needs Java, and so is computed only where it is asked for.
+    """
+
+    name: str
+    meaning: str
+    better: Literal["higher", "lower"] | None
+    against_references: bool
+    digits: int = 4
+    percent: bool = False
+    headline: bool = False
+    in_java: bool = False
+
+    def text(self, value: float) -> str:
+        """Return a value as it is written for people."""
+        return f"{value:,.{self.digits}{'%' if self.percent else 'f'}}"
+
+    def improves(self, value: float, on: float | None) -> bool:
+        """Return whether `value` is better than `on`; anything is better than None."""
+        return on is None or (value < on if self.better == "lower" else value > on)
+
+
+_agreement = partial(Metric, better="higher", against_references=True)
+_description = partial(Metric, better=None, against_references=False)
 
 
 @dataclass(frozen=True)
@@ -32,31 +56,77 @@ class Scores:
     SPICE lie in 0..1; CIDEr (Vedantam et al. 2015, as the COCO server computes it, idf from the
     references scored against) in 0..10. CIDEr depends on the number of images: with one image it
     is always 0, and scores over sets of different size are not comparable.
+
+    A metric in Java is None unless asked for and runnable; `unseen_share` is None without training
+    captions.
+
+    Attributes:
+        tokenizer: the one in fact used: "words", "ptb-python" or "ptb-java".
+        num_images: pictures scored.
+        distinct_captions: different captions after tokenisation.
+        per_image_cider: by image id.
     """
 
-    bleu_1: float
-    bleu_2: float
-    bleu_3: float
-    bleu_4: float
-    rouge_l: float
-    cider: float
-    meteor: float | None
-    """None unless asked for and runnable."""
-    spice: float | None
-    """None unless asked for and runnable."""
+    bleu_1: Annotated[float, _agreement("BLEU-1", "single words that people also used")]
+    bleu_2: Annotated[float, _agreement("BLEU-2", "… and pairs")]
+    bleu_3: Annotated[float, _agreement("BLEU-3", "… and triples")]
+    bleu_4: Annotated[float, _agreement("BLEU-4", "… and runs of four", headline=True)]
+    rouge_l: Annotated[
+        float, _agreement("ROUGE-L", "longest common run of words, gaps allowed", headline=True)
+    ]
+    cider: Annotated[
+        float,
+        _agreement(
+            "CIDEr", "agreement with people, rare words counting more; 0 to 10", headline=True
+        ),
+    ]
+    meteor: Annotated[
+        float | None,
+        _agreement(
+            "METEOR",
+            "words, stems and synonyms in common, and their order",
+            headline=True,
+            in_java=True,
+        ),
+    ]
+    spice: Annotated[
+        float | None,
+        _agreement(
+            "SPICE", "objects, attributes and relations in common", headline=True, in_java=True
+        ),
+    ]
+    vocabulary_used: Annotated[
+        int, _description("Words used", "different words over all captions", digits=0)
+    ]
+    mean_length: Annotated[float, _description("Length", "words a caption, on average", digits=1)]
+    distinct_share: Annotated[
+        float,
+        _description(
+            "Distinct captions",
+            "{distinct_captions:,} of {num_images:,}",
+            digits=1,
+            percent=True,
+        ),
+    ]
+    unseen_share: Annotated[
+        float | None,
+        _description("New captions", "not among the training ones", digits=1, percent=True),
+    ]
+    bad_endings: Annotated[
+        float,
+        Metric(
+            "Bad endings",
+            "stop in mid-phrase; lower is better",
+            better="lower",
+            against_references=False,
+            digits=1,
+            percent=True,
+            headline=True,
+        ),
+    ]
     tokenizer: str
-    """The tokeniser in fact used: "words", "ptb-python" or "ptb-java"."""
     num_images: int
-    vocabulary_used: int
-    """Different words over all hypotheses."""
-    mean_length: float
-    """Words per hypothesis."""
     distinct_captions: int
-    """Different hypotheses after tokenisation."""
-    distinct_share: float
-    """`distinct_captions / num_images`, in (0, 1]."""
-    unseen_share: float | None
-    """Share of hypotheses that equal no training caption; None without training captions."""
     per_image_cider: dict[int, float] = field(repr=False)
 
     def summary(self) -> dict[str, float | int | str | None]:
@@ -65,150 +135,83 @@ class Scores:
         del values["per_image_cider"]
         return values
 
+    def values(self) -> dict[str, float]:
+        """Return the metrics that were computed, by key."""
+        found = {key: getattr(self, key) for key in METRICS}
+        return {key: value for key, value in found.items() if value is not None}
 
-def words(caption: str) -> str:
-    """Lower-case `caption`, delete punctuation characters, join the words by single spaces."""
-    return " ".join(_PUNCTUATION.sub("", caption.lower()).split())
+
+def declared(kind: type[Scores]) -> dict[str, Metric]:
+    """Return the metrics that are declared as fields of `kind`, by the field's name."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {key: getattr(hint, "__metadata__", ()) for key, hint in hints.items()}
+    return {key: metadata[0] for key, metadata in found.items() if metadata}
 
 
-def score(
-    hypotheses: Mapping[int, str],
-    references: Mapping[int, Sequence[str]],
-    *,
-    tokenizer: Tokenizer = "words",
-    with_java: Collection[JavaMetric] = (),
-    training_captions: Iterable[str] | None = None,
-) -> Scores:
-    """Score one caption per image against that image's references.
+METRICS: Mapping[str, Metric] = declared(Scores)
+"""All metrics by key, which is their name in `Scores`, `metrics.json`, `log.jsonl` and
+`captionbox.json`, in the order of tables."""
 
-    `tokenizer`: "words" (see `words`), "ptb-python" or "ptb-java" (the official COCO tokenisation),
-    "auto" (ptb-java where Java is found, else ptb-python). `with_java` names the metrics to run in
-    Java; one that cannot run is None in the result and the reason is logged. `training_captions`
-    are raw captions for `unseen_share`.
+JUDGE = "cider"
+"""The metric that says which of two models is the better one."""
 
-    Raises ValueError for no images, for an image id on one side only, for an image without
-    references (or with references that hold no word), and for an unknown option; FileNotFoundError
-    for "ptb-java" without Java.
+LOGGED = "eval_"
+"""Stands before a metric's key in a run's `log.jsonl`, as transformers' `Trainer` wants it."""
+
+HEADLINES: tuple[str, ...] = (
+    JUDGE,
+    *(key for key, metric in METRICS.items() if metric.headline and key != JUDGE),
+)
+"""What the training log and the head of a report tell, the most important first."""
+
+JAVA_METRICS: tuple[str, ...] = tuple(key for key, metric in METRICS.items() if metric.in_java)
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the table that the terminal and the report show.
+
+    Attributes:
+        key: attribute of `Scores`.
+        name: for people.
+        text: the value as it is written.
+        note: what it means.
+        value: of a score of the field; None for a statistic of the captions.
     """
-    _check(hypotheses, references, tokenizer, with_java)
-    # Three calls, as the official evaluation does: what stands next to a caption can matter to the
-    # Penn Treebank tokeniser, so hypotheses must not be mixed with references.
-    reference_tokens, used = _tokenise({i: list(references[i]) for i in hypotheses}, tokenizer)
-    hypothesis_tokens, _ = _tokenise({i: [caption] for i, caption in hypotheses.items()}, tokenizer)
-    seen = None
-    if training_captions is not None:
-        seen = set(_tokenise({0: list(training_captions)}, tokenizer)[0][0])
-    for image_id, lines in reference_tokens.items():
-        if not any(lines):
-            raise ValueError(f"image {image_id}: its references hold no word")
 
-    # Imported here: training code that only wants the types should not wait for it.
-    from pycocoevalcap.bleu.bleu import Bleu
-    from pycocoevalcap.cider.cider import Cider
-    from pycocoevalcap.rouge.rouge import Rouge
+    key: str
+    name: str
+    text: str
+    note: str
+    value: float | None = None
 
-    bleu, _ = Bleu(4).compute_score(reference_tokens, hypothesis_tokens, verbose=0)
-    rouge_l, _ = Rouge().compute_score(reference_tokens, hypothesis_tokens)
-    cider, ciders = Cider().compute_score(reference_tokens, hypothesis_tokens)
-    lines = [hypothesis_tokens[i][0] for i in hypotheses]
-    distinct = set(lines)
-    return Scores(
-        bleu_1=float(bleu[0]),
-        bleu_2=float(bleu[1]),
-        bleu_3=float(bleu[2]),
-        bleu_4=float(bleu[3]),
-        rouge_l=float(rouge_l),
-        cider=float(cider),
-        meteor=_meteor(reference_tokens, hypothesis_tokens) if "meteor" in with_java else None,
-        spice=_spice(reference_tokens, hypothesis_tokens) if "spice" in with_java else None,
-        tokenizer=used,
-        num_images=len(lines),
-        vocabulary_used=len({word for line in distinct for word in line.split()}),
-        mean_length=statistics.fmean(len(line.split()) for line in lines),
-        distinct_captions=len(distinct),
-        distinct_share=len(distinct) / len(lines),
-        unseen_share=None if seen is None else sum(h not in seen for h in lines) / len(lines),
-        per_image_cider={i: float(c) for i, c in zip(hypotheses, ciders, strict=True)},
+
+def metric_rows(scores: Scores) -> list[ScoreRow]:
+    """Return the scores of the field that were computed."""
+    return [
+        ScoreRow(key, METRICS[key].name, METRICS[key].text(value), _note(key, scores), value)
+        for key, value in scores.values().items()
+        if METRICS[key].against_references
+    ]
+
+
+def statistic_rows(scores: Scores) -> list[ScoreRow]:
+    """Return what is counted in the captions themselves; a fault only where there is one."""
+    return [
+        ScoreRow(key, METRICS[key].name, METRICS[key].text(value), _note(key, scores))
+        for key, value in scores.values().items()
+        if not METRICS[key].against_references and (value or METRICS[key].better != "lower")
+    ]
+
+
+def headlines(entry: Mapping[str, float]) -> str:
+    """Return a log entry's headlines in one line, e.g. "CIDEr 0.6081, BLEU-4 0.2364"."""
+    return ", ".join(
+        f"{METRICS[key].name} {METRICS[key].text(entry[LOGGED + key])}"
+        for key in HEADLINES
+        if LOGGED + key in entry
     )
 
 
-def _check(
-    hypotheses: Mapping[int, str],
-    references: Mapping[int, Sequence[str]],
-    tokenizer: str,
-    with_java: Collection[str],
-) -> None:
-    """Raise ValueError for input that has no meaningful score."""
-    if tokenizer not in get_args(Tokenizer):
-        raise ValueError(f"tokenizer {tokenizer!r} is not one of {', '.join(get_args(Tokenizer))}")
-    # A bare "meteor" would pass as a collection of letters.
-    if isinstance(with_java, str) or not set(with_java) <= set(get_args(JavaMetric)):
-        raise ValueError(
-            f"with_java takes a collection of {', '.join(get_args(JavaMetric))}, not {with_java!r}"
-        )
-    if not hypotheses and not references:
-        raise ValueError("no images to score")
-    for have, lack, ids in (
-        ("a hypothesis", "references", hypotheses.keys() - references.keys()),
-        ("references", "a hypothesis", references.keys() - hypotheses.keys()),
-    ):
-        if ids:
-            shown = ", ".join(map(str, sorted(ids)[:5])) + (", …" if len(ids) > 5 else "")
-            raise ValueError(f"{len(ids)} image(s) with {have} but without {lack}: {shown}")
-    for image_id, captions in references.items():
-        if isinstance(captions, str):
-            raise ValueError(f"image {image_id}: references must be a list of captions, not a str")
-        if not captions:
-            raise ValueError(f"image {image_id}: empty references")
-
-
-def _tokenise(
-    captions: dict[int, list[str]], tokenizer: Tokenizer
-) -> tuple[dict[int, list[str]], str]:
-    """Tokenise every caption; the second value names the tokeniser used."""
-    if tokenizer == "words":
-        return {i: [words(c) for c in group] for i, group in captions.items()}, "words"
-    from training.metrics.ptb_tokenizer import tokenize_references
-
-    prefer: dict[str, Literal["auto", "java", "python"]] = {
-        "auto": "auto",
-        "ptb-java": "java",
-        "ptb-python": "python",
-    }
-    return tokenize_references(captions, prefer[tokenizer])
-
-
-def _meteor(references: dict[int, list[str]], hypotheses: dict[int, list[str]]) -> float | None:
-    """METEOR 1.5 (Denkowski and Lavie 2014), or None with the reason logged."""
-    from pycocoevalcap.meteor.meteor import Meteor
-
-    return _in_java("METEOR", lambda: Meteor().compute_score(references, hypotheses)[0])
-
-
-def _spice(references: dict[int, list[str]], hypotheses: dict[int, list[str]]) -> float | None:
-    """SPICE 1.0 (Anderson et al. 2016), or None with the reason logged."""
-    from pycocoevalcap.spice import spice
-
-    # Its constructor would download some 350 MB without asking.
-    if not any((Path(spice.__file__).parent / "lib").glob("stanford-corenlp-3.6.0-models.jar")):
-        _log.warning(
-            "SPICE not scored: its models are missing; "
-            "`python -m pycocoevalcap.spice.get_stanford_models` fetches them"
-        )
-        return None
-    return _in_java("SPICE", lambda: spice.Spice().compute_score(references, hypotheses)[0])
-
-
-def _in_java(name: str, run: Callable[[], float]) -> float | None:
-    if shutil.which("java") is None:
-        _log.warning("%s not scored: no java on the path", name)
-        return None
-    try:
-        # pycocoevalcap reports through print.
-        with contextlib.redirect_stdout(io.StringIO()):
-            return float(run())
-    # What a broken Java set-up raises is anyone's guess (a parse error of its output, mostly), and
-    # an optional score must not cost the others.
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        _log.warning("%s not scored: %s", name, error)
-        return None
+def _note(key: str, scores: Scores) -> str:
+    return METRICS[key].meaning.format_map(vars(scores))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from serving.base.problems import Problem
+from serving.contract.problem_details import OpenAIError, ProblemDetails
+from serving.http.problem_answers import ErrorBody
 
-from pydantic import BaseModel, Field
-
-_PREFIX = "/v1/"
+PREFIX = "/v1/"
 _MODEL = "/v1/models/"
 
 _CODES = {
@@ -23,47 +23,22 @@ _CODES = {
 _RATE_LIMIT = 429
 
 
-class OpenAIError(BaseModel):
-    """An error in OpenAI's form."""
-
-    message: Annotated[str, Field(description="What happened this time.")]
-    type: Annotated[
-        str,
-        Field(
-            description="`invalid_request_error`, `rate_limit_error` or `server_error`.",
-            examples=["invalid_request_error"],
-        ),
-    ]
-    param: Annotated[
-        str | None, Field(description="The parameter at fault.", examples=["temperature"])
-    ]
-    code: Annotated[str, Field(description="The kind of error.", examples=["model_not_found"])]
-
-
-def openai_error(
-    path: str, slug: str, status: int, detail: str, field: str | None
-) -> OpenAIError | None:
-    """Return a problem in OpenAI's form; None where the path is not one of OpenAI's.
-
-    Args:
-        path: of the request.
-        slug: kind of the problem.
-        status: HTTP status of the answer.
-        detail: what happened.
-        field: the first field at fault, if fields are.
-    """
-    if not path.startswith(_PREFIX):
-        return None
-    if slug == "not-found" and path.startswith(_MODEL):
+def openai_errors(problem: Problem, details: ProblemDetails) -> ErrorBody:
+    """Shape the error answers below `PREFIX`: problem details, and the same as OpenAI has it."""
+    slug = problem.type_slug
+    if slug == "not-found" and details.instance.startswith(_MODEL):
         slug = "unknown-model"
     kind = "invalid_request_error"
-    if status >= 500:
+    if problem.status >= 500:
         kind = "server_error"
-    elif status == _RATE_LIMIT:
+    elif problem.status == _RATE_LIMIT:
         kind = "rate_limit_error"
-    return OpenAIError(
-        message=detail,
+    field = problem.errors[0].field if problem.errors else None
+    error = OpenAIError(
+        message=problem.detail,
         type=kind,
         param="model" if slug == "unknown-model" else field,
         code=_CODES.get(slug, slug.replace("-", "_")),
     )
+    # OpenAI's have every member, null or not.
+    return ErrorBody({**details.model_dump(exclude_none=True), "error": error.model_dump()})

@@ -19,7 +19,7 @@ WEIGHTS = (
 )
 
 
-@pytest.mark.skipif(not WEIGHTS.is_file(), reason="../shared with the ImageNet weights is absent")
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="no ../shared/data with the ImageNet weights")
 def test_published_weights_give_the_published_values() -> None:
     trunk = MobileNetEdgeTpu(with_classifier=True).eval()
     load_imagenet_weights(trunk, load_file(WEIGHTS))

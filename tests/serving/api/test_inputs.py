@@ -12,7 +12,7 @@ import httpx
 import pytest
 from openai import BadRequestError, OpenAI
 
-from serving.base.problems import ProblemDetails
+from serving.contract.problem_details import ProblemDetails
 from serving.contract.schemas import BatchResponse, CaptionResponse
 from tests.asking import PICTURE, check
 from tests.drawings import NAMES, caption_of, draw, encode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.base.machine import available_cores, quota
+from serving.base.machine import available_cores
 from serving.base.settings import PREFIX, Settings, SettingsError, load_settings
 from tests.server import ROOT, environment
 
@@ -150,23 +150,3 @@ def assert_start_fails(home: Path, settings: dict[str, str], said: str) -> None:
     output = (done.stdout + done.stderr).strip()
     assert output.startswith(said)
     assert len(output.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "200000 100000"}, 2),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({}, None),
-    ],
-)
-def test_a_containers_quota_counts_in_both_versions_of_cgroups(
-    tmp_path: Path, files: dict[str, str], cores: int | None
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text + "\n")
-    assert quota(tmp_path) == cores

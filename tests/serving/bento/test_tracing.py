@@ -24,7 +24,10 @@ from tests.asking import check
 from tests.drawings import draw, encode
 from tests.server import ROOT, Server
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra `tracing`")
+pytest.importorskip(
+    "opentelemetry.exporter.otlp.proto.http",
+    reason="no OpenTelemetry: pip install -r requirements-tracing.lock",
+)
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span

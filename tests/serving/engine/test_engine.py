@@ -69,7 +69,7 @@ def batch(monkeypatch: pytest.MonkeyPatch) -> BatchCaptioner:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the engine sets it; put it back afterwards
     monkeypatch.setitem(METHODS, "echo", Method("", Echo.honours))
     monkeypatch.setattr(served_models, "find", find)
-    monkeypatch.setattr(engine.precision_record, "load", lambda *_: Echo())
+    monkeypatch.setattr(engine.loading, "load", lambda *_: Echo())
     return BatchCaptioner(["a", "b"], threads=1)
 
 
@@ -126,7 +126,7 @@ def test_a_broken_model_is_named(monkeypatch: pytest.MonkeyPatch, batch: BatchCa
     def broken(*_: object) -> Captioner:
         raise BrokenModelError("damaged")
 
-    monkeypatch.setattr(engine.precision_record, "load", broken)
+    monkeypatch.setattr(engine.loading, "load", broken)
     with pytest.raises(BrokenModelError, match="the model a:v1: damaged"):
         BatchCaptioner(["a"], threads=1)
 

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from serving.base.keys import KeyRing, make_entry, parse_entries
 from serving.base.problems import KINDS
 from serving.http.auth import AuthMiddleware, open_paths
 from serving.http.problem_middleware import ProblemMiddleware
-from serving.keys import KeyRing, make_entry, parse_entries
 from tests.asking import PICTURE, assert_logged, caption, check
 from tests.drawings import caption_of
 from tests.locked import ANNA, BERT, CARL, SECRETS, STRANGER, bearer

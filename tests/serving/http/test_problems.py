@@ -17,10 +17,12 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from models.api.options import CaptionOptions
-from serving.base.problems import KINDS, Problem, ProblemDetails, from_validation, handle
+from serving.base.problems import KINDS, Problem, from_validation
+from serving.contract.problem_details import ProblemDetails
 from serving.http.body_limit import BodyLimitMiddleware
 from serving.http.framework_errors import from_framework
 from serving.http.known_paths import KnownPathsMiddleware
+from serving.http.problem_answers import handle
 from serving.http.problem_middleware import ProblemMiddleware
 
 SECRET = "/srv/secret/path.py"

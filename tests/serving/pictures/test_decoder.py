@@ -18,8 +18,7 @@ from PIL import Image
 from models.api.preprocessing import PreprocessSpec
 from serving.base.problems import Problem
 from serving.pictures import decode as decoder_module
-from serving.pictures.decode import Decoder
-from serving.pictures.decode_memory import DecodeMemory
+from serving.pictures.decode import DecodeMemory, Decoder
 from serving.pictures.images import OpenPicture, most_bytes
 from tests.drawings import draw, encode
 from tests.server import ROOT

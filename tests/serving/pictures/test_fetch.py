@@ -340,7 +340,7 @@ def test_what_cannot_be_reached(caplog: pytest.LogCaptureFixture) -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a certificate for `pictures.example` that nobody but itself has signed."""
     if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make a certificate with")
+        pytest.skip("no openssl: Debian's package `openssl`")
     path = tmp_path_factory.mktemp("tls") / "certificate.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -days 2 -addext"
     name = "subjectAltName=DNS:pictures.example"

@@ -13,7 +13,9 @@ from serving.base.problems import Problem
 from serving.pictures.images import FORMATS, READABLE, OpenPicture, decode
 from tests.drawings import draw
 
-pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is optional")
+pillow_heif = pytest.importorskip(
+    "pillow_heif", reason="no pillow-heif: pip install -r requirements-dev.lock"
+)
 
 SPEC = PreprocessSpec(height=32, width=32)
 LIMIT = 1_000_000

@@ -189,7 +189,7 @@ def test_missing_pictures_and_splits_are_named(tmp_path: Path) -> None:
         load_split(tmp_path / "nowhere", "val")
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared is absent")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data")
 def test_the_official_file_and_layouts() -> None:
     assert len(read_coco(SHARED / "captions_val2017.json", [SHARED])) == 5000
     assert len(load_split(SHARED / "coco-mini", "train")) == 80

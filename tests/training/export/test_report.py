@@ -18,7 +18,7 @@ from training.evaluate import main as evaluate_command
 from training.export.charts import histogram, line_chart
 from training.export.learning_curve import log_of, read_curves
 from training.export.report import ReportContent, write_report
-from training.metrics.scores import score
+from training.metrics.scoring import score
 
 EVIL = '<script>alert("x")</script>&\'"'
 

@@ -10,11 +10,14 @@ import pytest
 
 pytest.importorskip("pycocoevalcap")
 
-from training.metrics import scores as metrics
+from training.metrics import scoring
 from training.metrics.ptb_tokenizer import java_available
-from training.metrics.scores import Scores, score, words
+from training.metrics.scores import Scores
+from training.metrics.scoring import score, words
 
-needs_java = pytest.mark.skipif(not java_available(), reason="java not found")
+needs_java = pytest.mark.skipif(
+    not java_available(), reason="no java: Debian's package `default-jre-headless`"
+)
 
 REFERENCES = {
     1: ["A black dog runs in the snow.", "A dog is running through deep snow."],
@@ -150,8 +153,8 @@ def test_a_failing_metric_in_java_does_not_cost_the_others(
         raise ValueError("could not convert string to float: ''")
 
     if not java_available():
-        pytest.skip("java not found")
-    assert metrics._in_java("METEOR", fail) is None
+        pytest.skip("no java: Debian's package `default-jre-headless`")
+    assert scoring._in_java("METEOR", fail) is None
     assert "METEOR not scored" in caplog.text
 
 
@@ -192,7 +195,7 @@ def test_unknown_option_is_refused(options: dict[str, str]) -> None:
 
 def test_importing_is_cheap() -> None:
     code = (
-        "import sys, training.metrics.scores;"
+        "import sys, training.metrics.scoring;"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch','numpy','pycocoevalcap'}))"
     )
     root = Path(__file__).resolve().parents[3]

@@ -19,7 +19,7 @@ DATA = ROOT.parent / "shared" / "data" / "coco-mini"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1500),
-    pytest.mark.skipif(not DATA.is_dir(), reason="the shared photographs are not here"),
+    pytest.mark.skipif(not DATA.is_dir(), reason="no ../shared/data"),
 ]
 
 

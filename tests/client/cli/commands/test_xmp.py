@@ -100,7 +100,8 @@ def test_addresses_have_no_metadata(captionbox: Captionbox, fake: Path) -> None:
 
 
 @pytest.mark.skipif(
-    shutil.which("exiftool") is None, reason="exiftool is not installed: `make programs` gets it"
+    shutil.which("exiftool") is None,
+    reason="no exiftool: Debian's package `libimage-exiftool-perl`",
 )
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tiff", "-dash ü\n.jpg"])
 def test_the_real_exiftool(captionbox: Captionbox, tmp_path: Path, name: str) -> None:

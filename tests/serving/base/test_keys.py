@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from serving.base.settings import SettingsError, load_settings
-from serving.keys import (
+from serving.base.keys import (
     ApiKey,
     KeyFormatError,
     KeyRing,
-    main,
     make_entry,
     parse_entries,
     read_key_file,
 )
+from serving.base.settings import SettingsError, load_settings
+from serving.keys import main
 
 ANNA, BERT = "anna's key of 24 letters", "bert's key of 24 letters"
 
@@ -170,7 +170,7 @@ def test_every_key_is_compared_whichever_it_is(monkeypatch: pytest.MonkeyPatch) 
         return a == b
 
     ring = KeyRing(parse_entries(entries(("anna", ANNA), ("bert", BERT), ("carl", "c" * 24))))
-    monkeypatch.setattr("serving.keys.hmac.compare_digest", compare)
+    monkeypatch.setattr("serving.base.keys.hmac.compare_digest", compare)
     for candidate in (ANNA, "c" * 24, "nobody's"):
         compared.clear()
         ring.name_of([candidate.encode()])

@@ -12,7 +12,7 @@ from tests.server import ROOT
 # One thread: every machine has a core for it, and torch would take all that there are by itself.
 _PROGRAM = """
 import os, sys
-from serving.openmp import use_threads
+from serving.engine.loading import use_threads
 use_threads(1)
 assert "torch" not in sys.modules
 import torch

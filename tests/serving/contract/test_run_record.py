@@ -1,4 +1,4 @@
-"""Several engine workers agree on a precision, and `/v1/models` tells it."""
+"""Several engine workers agree on a precision, which `/v1/models` tells, and on the last word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serving.contract import precision_record
+from serving.contract import run_record
+from serving.engine import loading
 from tests.server import ROOT, Server
 
 _WORKER = """
@@ -21,8 +22,8 @@ choose.candidates = lambda *_: ["fp32", "int8"]  # every processor has both
 # Each worker would find another format to be the fastest.
 wanted = sys.argv[2]
 choose._seconds = lambda captioner, *_: 1 if captioner.network.precision == wanted else 2
-from serving.contract import precision_record
-captioner = precision_record.load("compact", Path(sys.argv[1]), "auto")
+from serving.engine import loading
+captioner = loading.load("compact", Path(sys.argv[1]), "auto")
 print(captioner.network.precision)
 """
 
@@ -30,8 +31,8 @@ print(captioner.network.precision)
 def test_workers_that_start_together_compute_in_one_precision(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(precision_record._VARIABLE, str(tmp_path))
-    assert precision_record.chosen("compact") is None
+    monkeypatch.setenv(run_record._VARIABLE, str(tmp_path))
+    assert run_record.chosen("compact") is None
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", _WORKER, str(tiny_model), wanted],
@@ -43,14 +44,14 @@ def test_workers_that_start_together_compute_in_one_precision(
     ]
     found = {worker.communicate(timeout=120)[0].strip() for worker in workers}
     assert [worker.returncode for worker in workers] == [0, 0]
-    chosen = precision_record.chosen("compact")
+    chosen = run_record.chosen("compact")
     assert chosen is not None and found == {chosen.precision}
 
 
 def test_record_is_gone_when_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(precision_record._VARIABLE, "")
+    monkeypatch.setenv(run_record._VARIABLE, "")
     program = (
-        "import os; from serving.contract import precision_record as r; r.open_record(); "
+        "import os; from serving.contract import run_record as r; r.open_record(); "
         "print(os.environ[r._VARIABLE])"
     )
     done = subprocess.run(
@@ -80,7 +81,19 @@ def test_a_method_that_cannot_compute_so_ends_the_start(
 ) -> None:
     from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 
-    monkeypatch.delenv(precision_record._VARIABLE, raising=False)
+    monkeypatch.delenv(run_record._VARIABLE, raising=False)
     monkeypatch.setattr(CnnTransformerCaptioner, "precisions", ("fp32",))
     with pytest.raises(ValueError, match="computes in fp32, not in bf16"):
-        precision_record.load("compact", tiny_model, "bf16")
+        loading.load("compact", tiny_model, "bf16")
+
+
+def test_the_first_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(run_record._VARIABLE, str(tmp_path))
+    assert run_record.last_word() == ""
+    assert run_record.leave_last_word("the model is\n damaged")
+    assert run_record.leave_last_word("the model is damaged, says another")
+    assert run_record.last_word() == "the model is damaged"
+    monkeypatch.setenv(run_record._VARIABLE, str(tmp_path / "gone"))
+    assert not run_record.leave_last_word("no folder")
+    monkeypatch.delenv(run_record._VARIABLE)
+    assert not run_record.leave_last_word("no run") and run_record.last_word() == ""

@@ -1,0 +1,90 @@
+"""Problems as answers: counted, and rendered as `application/problem+json` (RFC 9457).
+
+A compatible face has its own shape of errors. It says so once, for everything below its path, since
+errors there arise also where none of its code runs: a missing key, a body that is too large.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote
+
+from starlette.responses import Response
+
+from serving.base import exchange as exchanges
+from serving.base import metrics, request_id
+from serving.base.problems import KINDS, TYPE_PREFIX, Problem
+from serving.contract.problem_details import ProblemDetails
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ErrorBody(NamedTuple):
+    """Body of an error answer.
+
+    Attributes:
+        content: to be sent as JSON.
+        media_type: what the answer says that it is.
+    """
+
+    content: Mapping[str, Any]
+    media_type: str = MEDIA_TYPE
+
+
+Shape: TypeAlias = Callable[[Problem, ProblemDetails], ErrorBody]
+"""How a face has errors: from a problem, and what is told of it, to the body of its answer."""
+
+_shapes: dict[str, Shape] = {}
+
+
+def shape_errors(prefix: str, shape: Shape) -> None:
+    """Have a face shape the error answers of every path that begins with `prefix`."""
+    _shapes[prefix] = shape
+
+
+def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
+    """Return what is told of `problem` to the request of the ASGI `scope`; counts it."""
+    exchange = exchanges.current()
+    metrics.problems().labels(problem.type_slug, exchange.model if exchange else "").inc()
+    return ProblemDetails(
+        type=TYPE_PREFIX + problem.type_slug,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        instance=quote(scope.get("path", ""), safe="/-._~") or "/",
+        request_id=request_id.of(scope),
+        errors=problem.errors,
+    )
+
+
+def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
+    """Return the response for `problem` to the request of the ASGI `scope`."""
+    exchange = exchanges.current()
+    if exchange is not None:
+        exchange.problem = problem.type_slug
+    path = scope.get("path", "")
+    shapes = (shape for prefix, shape in _shapes.items() if path.startswith(prefix))
+    body = next(shapes, _plain)(problem, account(problem, scope))
+    return Response(
+        json.dumps(body.content, ensure_ascii=False, separators=(",", ":")),
+        status_code=problem.status,
+        headers={**problem.headers, "Cache-Control": "no-store"},
+        media_type=body.media_type,
+    )
+
+
+def _plain(_: Problem, details: ProblemDetails) -> ErrorBody:
+    return ErrorBody(details.model_dump(exclude_none=True))
+
+
+def describe(type_slug: str) -> dict[str, object]:
+    """Return what is to be known of a kind of problem; served at the problem's `type`."""
+    kind = KINDS[type_slug]
+    return {
+        "type": TYPE_PREFIX + type_slug,
+        "title": kind.title,
+        "status": kind.status,
+        "description": kind.advice,
+    }
