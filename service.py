@@ -1,68 +1,46 @@
-"""The two BentoML services: `Captioner`, the gateway, and `Engine`, batched inference."""
+"""The two BentoML services: `Captioner`, the gateway, and `Engine`, batched inference. Wiring only.
+
+Of adaptive batching, BentoML's are the engine's queue, the batches and their way between processes.
+Ours is when a batch starts (`serving.bento.dispatch`: BentoML's rule keeps the first ones waiting),
+and the line before it (`serving.gateway.admission`: BentoML's queue has no end and no way out).
+"""
 
 from __future__ import annotations
 
-import asyncio
-from asyncio import wrap_future
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import bentoml
 from bentoml.validators import ContentType
 
-from models.api.metadata import BrokenModelError
-from models.api.options import CaptionOptions
-from models.store import ModelNotFoundError
+from serving.api import captions, match
 from serving.app import create_app
 from serving.base.keys import KeyRing
-from serving.base.logs import configure as configure_logs
-from serving.bento.dispatch import dispatch_at_once
+from serving.bento.apis import typed_api
 from serving.bento.framework import (
     IMAGE,
+    RESOURCES,
     RUNNER_CONNECTION,
     EngineService,
     ProblemService,
     prepare_deployment,
-    settings_or_exit,
-    share_out_calls,
-    tame,
-    warn_if_open_to_others,
 )
-from serving.bento.supervisor import (
-    HANG_FACTOR,
-    give_up,
-    leave_interrupts_to_the_parent,
-    or_end_process,
-    require_disk_space,
-    supervise,
-)
+from serving.bento.start import EngineWorker, open_gateway, start_process
 from serving.bento.tracing import TraceMiddleware
-from serving.bento.workers import decide_workers
 from serving.contract.messages import EngineAnswer, EngineRequest, MatchAnswer, MatchRequest
-from serving.contract.requests import CaptionForm
-from serving.contract.schemas import MAX_TEXTS, CaptionInput, CaptionResponse
-from serving.contract.served_models import ServedModels
-from serving.engine.captioning import BatchCaptioner
-from serving.engine.matching import BatchMatcher
-from serving.gateway.engine_client import EngineClient
-from serving.gateway.gateway import Gateway
+from serving.contract.requests import (
+    MAX_TEXTS,
+    CaptionBatchInput,
+    CaptionInput,
+    CaptionUrlInput,
+    MatchInput,
+)
+from serving.contract.schemas import BatchResponse, CaptionResponse, MatchResponse
 from serving.http.admission import AdmissionMiddleware
 from serving.http.auth import AuthMiddleware, open_paths
 from serving.http.body_limit import BodyLimitMiddleware
 
-tame()
-dispatch_at_once()
-settings = decide_workers(settings_or_exit())
-supervise(settings.stop_s)
-configure_logs(settings.log_format)
-require_disk_space()
+settings = start_process()
 app = create_app(settings)
-
-Q = TypeVar("Q")
-A = TypeVar("A")
 
 # Otherwise BentoML makes the schema of the answers anew for each of them, to find this out: 4 ms.
 _JSON = ContentType("application/json")
@@ -71,7 +49,7 @@ _JSON = ContentType("application/json")
 @bentoml.service(
     name="captionbox-engine",
     service_class=EngineService,
-    workers=settings.engine_workers,
+    resources=RESOURCES,
     traffic={"timeout": settings.timeout_s},
     runner_connection=RUNNER_CONNECTION,
     # Our own access log tells of every request, in the gateway.
@@ -81,22 +59,7 @@ class Engine:
     """Captions batches of decoded pictures. Takes connections once it has captioned one."""
 
     def __init__(self) -> None:
-        leave_interrupts_to_the_parent()
-        self._in_time = partial(or_end_process, HANG_FACTOR * settings.timeout_s)
-        # libgomp makes each thread that computes a team of threads of its own, and once there are
-        # more of them than cores it lets them sleep between products: a third of the speed.
-        self._computing = ThreadPoolExecutor(1, thread_name_prefix="computing")
-        try:
-            self._computing.submit(self._load).result()
-        except (BrokenModelError, ModelNotFoundError) as error:
-            give_up(error)
-
-    def _load(self) -> None:
-        self._captioner = BatchCaptioner(
-            settings.models, settings.engine_threads, settings.precision, settings.backend
-        )
-        matcher = ServedModels(settings.models, settings.matcher).matcher
-        self._matcher = BatchMatcher(matcher, settings.engine_threads) if matcher else None
+        self._worker = EngineWorker(settings)
 
     @bentoml.api(
         batchable=True,
@@ -106,7 +69,7 @@ class Engine:
     )
     async def caption(self, requests: list[EngineRequest]) -> Annotated[list[EngineAnswer], _JSON]:
         """Caption requests of any mixture of models and options, in order."""
-        return await self._compute(self._captioner.caption, requests)
+        return await self._worker.caption(requests)
 
     @bentoml.api(
         batchable=True,
@@ -115,22 +78,14 @@ class Engine:
     )
     async def match(self, requests: list[MatchRequest]) -> Annotated[list[MatchAnswer], _JSON]:
         """Score pairs of a picture and a text, in order; a batch counts pairs."""
-        if self._matcher is None:
-            raise RuntimeError("no matcher is served")
-        return await self._compute(self._matcher.match, requests)
-
-    async def _compute(self, infer: Callable[[list[Q]], list[A]], requests: list[Q]) -> list[A]:
-        return await wrap_future(self._computing.submit(self._watched, infer, requests))
-
-    def _watched(self, infer: Callable[[list[Q]], list[A]], requests: list[Q]) -> list[A]:
-        with self._in_time():
-            return infer(requests)
+        return await self._worker.match(requests)
 
 
 @bentoml.service(
     name="captionbox",
     service_class=ProblemService,
     image=IMAGE,
+    resources=RESOURCES,
     traffic={"timeout": settings.timeout_s},
     logging={"access": {"enabled": False}},
     # Our own `__is_ready__` asks the engine, and takes a refused connection for an answer.
@@ -138,34 +93,36 @@ class Engine:
 )
 @bentoml.asgi_app(app, path="/")
 class Captioner:
-    """Takes pictures over HTTP and answers with captions."""
+    """Takes pictures over HTTP and answers with captions.
+
+    Its APIs are declared for BentoML and its clients. Over HTTP the mounted application answers at
+    the same addresses, whose parser is strict where the framework's is not.
+    """
 
     engine = bentoml.depends(Engine)
 
     def __init__(self) -> None:
-        leave_interrupts_to_the_parent()
-        if settings.engine_workers != 1:
-            share_out_calls(self.engine)
-        self._gateway = Gateway(settings, EngineClient(self.engine))
-        app.state.gateway = self._gateway
-        app.state.admission = self._gateway.admission
-        warn_if_open_to_others(settings)
+        self._gateway = open_gateway(settings, self.engine, app)
 
-    @bentoml.api(route="/caption", input_spec=CaptionInput)
-    async def caption(self, image: Path, **parameters: Any) -> CaptionResponse:
-        """Caption one picture.
+    @typed_api
+    async def caption(self, asked: CaptionInput) -> CaptionResponse:
+        """Caption one picture."""
+        return await captions.caption(self._gateway, asked, "")
 
-        Declares the API to BentoML and its clients. Over HTTP the same address is answered by the
-        mounted application, whose parser is strict where the framework's is not.
-        """
-        model, request_id = parameters.pop("model", None), parameters.pop("id", None)
-        form = CaptionForm(
-            await asyncio.to_thread(image.read_bytes),
-            CaptionOptions(**parameters),
-            model,
-            request_id,
-        )
-        return await self._gateway.caption(form, request_id or "")
+    @typed_api
+    async def caption_url(self, asked: CaptionUrlInput) -> CaptionResponse:
+        """Caption the picture at a URL."""
+        return await captions.caption_url(self._gateway, asked, "")
+
+    @typed_api
+    async def caption_batch(self, asked: CaptionBatchInput) -> BatchResponse:
+        """Caption several pictures."""
+        return await captions.caption_batch(self._gateway, asked, {})
+
+    @typed_api
+    async def match(self, asked: MatchInput) -> MatchResponse:
+        """Rank texts by how well they fit a picture."""
+        return await match.match(self._gateway, asked, "")
 
     @bentoml.on_deployment
     @staticmethod
@@ -182,7 +139,8 @@ class Captioner:
         await self._gateway.close()
 
 
-# To a type checker the class is still a class; in truth it is a service now.
+# To a type checker the classes are still classes; in truth they are services now.
+cast(Any, Engine).start_workers(settings.engine_workers)
 _service = cast(Any, Captioner)
 _service.add_asgi_middleware(TraceMiddleware)
 _service.add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)

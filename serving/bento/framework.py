@@ -10,6 +10,7 @@ import sys
 from typing import Any, TypeVar, cast
 
 from _bentoml_sdk import Service  # type: ignore[import-untyped]
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http import traffic
 from bentoml.images import Image
 
@@ -43,12 +44,32 @@ By default BentoML makes a new session every 100 requests or 300 seconds and clo
 under the requests that are still running on it.
 """
 
+RESOURCES: dict[str, Any] = {"cpu": "1", "memory": "1Gi"}
+"""What a Bento says that each of its two services should have; large models need more."""
+
 _VENDOR_ROUTES = {"index", "openapi-spec", "static_content", "assets"}
 """BentoML's own pages: the index loads a third party's tracker, and the document is not ours."""
 
 
 class EngineService(Service[T]):
-    """A BentoML service that makes no spans that nobody asked for."""
+    """A BentoML service that makes no spans in vain, and counts its workers where it runs.
+
+    `bentoml build` writes a service's configuration into the Bento. What hangs on the machine has
+    no place in it, for the machine that builds is seldom the one that serves.
+    """
+
+    _workers: int | None = None
+
+    def start_workers(self, number: int | None) -> None:
+        """Set how many processes serve on this machine; one by default."""
+        self._workers = number
+
+    def inject_config(self) -> None:
+        """Hand the configuration of this service, and of those it needs, to the framework."""
+        super().inject_config()
+        for name, service in self.all_services().items():
+            if isinstance(service, EngineService) and service._workers is not None:
+                BentoMLContainer.config.services[name].workers.set(service._workers)
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """Return the ASGI application."""

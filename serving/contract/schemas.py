@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from bentoml.validators import ContentType
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from models.api.device import PrecisionChoice
-from models.api.options import CaptionOptions, OptionName
+from models.api.options import OptionName
 from models.api.preprocessing import Fit
 from models.api.results import Caption
 from models.registry import Kind
@@ -29,9 +27,6 @@ class ImageInfo(BaseModel):
     width: Annotated[int, Field(ge=1, description="Width as seen upright.", examples=[1024])]
     height: Annotated[int, Field(ge=1, description="Height as seen upright.", examples=[768])]
     format: Annotated[str, Field(description="Format that the bytes are in.", examples=["JPEG"])]
-
-
-MAX_ID_LENGTH = 200
 
 
 class ModelInfo(BaseModel):
@@ -164,22 +159,6 @@ class BatchResponse(BaseModel):
     ]
 
 
-class CaptionUrlInput(CaptionOptions):
-    """What `POST /caption_url` takes."""
-
-    url: Annotated[str, Field(min_length=1, description="The picture's address.")]
-    model: Annotated[str | None, Field(description="A served model's name.")] = None
-    id: Annotated[str | None, Field(max_length=MAX_ID_LENGTH, description="Echoed.")] = None
-
-
-class CaptionInput(CaptionOptions):
-    """What `POST /caption` takes, for BentoML's schema and its clients."""
-
-    image: Annotated[Path, ContentType("image/*"), Field(description="The picture's file.")]
-    model: Annotated[str | None, Field(description="A served model's name.")] = None
-    id: Annotated[str | None, Field(max_length=MAX_ID_LENGTH, description="Echoed.")] = None
-
-
 class InputSize(BaseModel):
     """How pictures are brought to the model."""
 
@@ -272,13 +251,6 @@ class ModelsResponse(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[ServedModel]
-
-
-MAX_TEXTS = 32
-"""Most texts in one request."""
-
-MAX_TEXT_LENGTH = 2_000
-"""Longest text in characters; the matcher itself may read fewer, which it counts in tokens."""
 
 
 class Match(BaseModel):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.base import exchange as exchanges
@@ -78,13 +77,6 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
 
 def _plain(_: Problem, details: ProblemDetails) -> ErrorBody:
     return ErrorBody(details.model_dump(exclude_none=True))
-
-
-def handle(request: Request, error: Exception) -> Response:
-    """Starlette exception handler for `Problem`."""
-    if not isinstance(error, Problem):
-        raise error
-    return render(error, request.scope)
 
 
 def describe(type_slug: str) -> dict[str, object]:

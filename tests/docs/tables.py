@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from serving.api.document import document
 from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
-from serving.api.openapi.document import document
 from serving.base.problems import KINDS, TYPE_PREFIX
 from serving.base.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, name, read

@@ -17,7 +17,6 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +28,6 @@ logger = logging.getLogger(__name__)
 _BLOCK = 1 << 18
 _LONGEST_WAIT = 60.0
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_DIGESTS = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Errors that are the disk's, not the connection's."""
 
@@ -74,7 +72,6 @@ def fetch(
     target: Path,
     size: int | None = None,
     patience: Patience | None = None,
-    headers: Mapping[str, str] | None = None,
 ) -> None:
     """Fetch `url` into `target`, resuming what an earlier call left.
 
@@ -83,7 +80,6 @@ def fetch(
         target: appears when all of it is there; until then `target.part` grows.
         size: the file's known size in bytes; None trusts the server's word.
         patience: when to give up.
-        headers: more request headers; they are not sent where the server redirects to.
 
     Raises:
         DownloadError: `url` is none, the server refuses, offers another size, or fails too often;
@@ -99,7 +95,7 @@ def fetch(
     ) as bar:
         while True:
             try:
-                _attempt(url, part, size, patience.timeout, bar, headers or {})
+                _attempt(url, part, size, patience.timeout, bar)
                 break
             except _TryAgainError as error:
                 reached = _size(part)
@@ -119,16 +115,13 @@ def fetch(
     _version_file(part).unlink(missing_ok=True)
 
 
-def verify(
-    path: Path, size: int | None = None, md5: str | None = None, sha256: str | None = None
-) -> None:
+def verify(path: Path, size: int | None = None, md5: str | None = None) -> None:
     """Check a file that was fetched.
 
     Args:
         path: the file.
         size: expected bytes, if known.
         md5: expected MD5 in hexadecimal, if known. It guards against damage, not against malice.
-        sha256: expected SHA-256 in hexadecimal, if known.
 
     Raises:
         DownloadError: it is not the file that was expected.
@@ -136,10 +129,9 @@ def verify(
     found = path.stat().st_size
     if size is not None and found != size:
         raise DownloadError(f"{path}: {found} bytes, expected {size}")
-    expected = {name: value for name, value in (("MD5", md5), ("SHA-256", sha256)) if value}
-    if not expected:
+    if md5 is None:
         return
-    digests = {name: _DIGESTS[name](usedforsecurity=False) for name in expected}
+    digest = hashlib.md5(usedforsecurity=False)
     with (
         path.open("rb") as file,
         tqdm(
@@ -147,14 +139,10 @@ def verify(
         ) as bar,
     ):
         while block := file.read(1 << 20):
-            for digest in digests.values():
-                digest.update(block)
+            digest.update(block)
             bar.update(len(block))
-    for name, digest in digests.items():
-        if digest.hexdigest() != expected[name]:
-            raise DownloadError(
-                f"{path}: {name} {digest.hexdigest()}, expected {expected[name]}: damaged"
-            )
+    if digest.hexdigest() != md5:
+        raise DownloadError(f"{path}: MD5 {digest.hexdigest()}, expected {md5}: damaged")
 
 
 def _attempt(
@@ -163,7 +151,6 @@ def _attempt(
     size: int | None,
     timeout: float,
     bar: Any,
-    own_headers: Mapping[str, str],
 ) -> None:
     """Fetch what is missing of `part` in one request."""
     version = _read_version(part)
@@ -175,8 +162,6 @@ def _attempt(
         headers |= {"Range": f"bytes={have}-", "If-Range": version.validator}
     try:
         request = urllib.request.Request(url, headers=headers)
-        for name, value in own_headers.items():
-            request.add_unredirected_header(name, value)
         with urllib.request.urlopen(request, timeout=timeout) as response:
             _receive(response, url, part, have, size, bar)
     except urllib.error.HTTPError as error:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
 
-from serving.api.json_body import read_json
+from serving.api.bodies import JsonBody
+from serving.api.openai.described import PARTS, described, terms
 from serving.api.openai.request import (
     caption_options,
     check_parameters,
@@ -33,6 +35,7 @@ from serving.api.openai.schemas import (
 )
 from serving.base import request_id
 from serving.base.problems import Problem
+from serving.base.settings import Settings
 from serving.contract.requests import CaptionForm
 from serving.contract.schemas import CaptionResponse
 from serving.gateway.gateway import Gateway, gateway_of
@@ -42,22 +45,38 @@ _THE_REQUESTS_FAULT = (415, 422)
 """Statuses that OpenAI does not tell apart from 400; its clients know no other."""
 
 
-def openai_route() -> Route:
-    """Return the route."""
-    return Route("/v1/chat/completions", _chat_completions, methods=["POST"])
-
-
-async def _chat_completions(request: Request) -> Response:
+@contextmanager
+def _in_openais_statuses() -> Iterator[None]:
     try:
-        return await _answer(request)
+        yield
     except Problem as problem:
         if problem.status in _THE_REQUESTS_FAULT:
             problem.status = _BAD_REQUEST
         raise
 
 
-async def _answer(request: Request) -> Response:
-    asked = await read_json(request, ChatRequest)
+class _ChatBody(JsonBody[ChatRequest]):
+    async def __call__(self, request: Request) -> ChatRequest:
+        with _in_openais_statuses():
+            return await super().__call__(request)
+
+
+CHAT = _ChatBody(ChatRequest, terms, PARTS)
+
+
+def openai_route(settings: Settings) -> APIRoute:
+    """Return the route."""
+    return described(_chat_completions, settings)
+
+
+async def _chat_completions(
+    request: Request, asked: Annotated[ChatRequest, Depends(CHAT)]
+) -> Response:
+    with _in_openais_statuses():
+        return await _answer(request, asked)
+
+
+async def _answer(request: Request, asked: ChatRequest) -> Response:
     check_parameters(asked)
     url, text = picture_and_text(asked.messages)
     identity = request_id.of(request.scope)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from serving.api.document import document
 from serving.api.openai import schemas as openai_schemas
-from serving.api.openapi.document import document
 from serving.base.settings import Settings
 from serving.contract import schemas
 

@@ -1,31 +1,43 @@
-"""The OpenAPI document's part on OpenAI's chat completions."""
+"""What the OpenAPI document says of OpenAI's chat completions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from fastapi.routing import APIRoute
+
+from models.api.options import CaptionOptions
+from serving.api.bodies import Part
 from serving.api.openai.schemas import (
     COMPLETION_EXAMPLE,
     IGNORED,
     REFUSED,
     ChatCompletion,
     ChatCompletionChunk,
-    ChatRequest,
     ChunkChoice,
     Delta,
+    Message,
+    StreamOptions,
 )
-from serving.api.openapi.parts import (
+from serving.api.operations import (
     PICTURE_PROBLEMS,
     PIXEL_URL,
     REF,
     REQUEST_PROBLEMS,
     URL_PROBLEMS,
-    body,
-    ok,
-    option_fields,
+    Endpoint,
+    post,
     problems,
 )
 from serving.base.settings import Settings
+
+PARTS: tuple[Part, ...] = (
+    (Message, "validation"),
+    (StreamOptions, "validation"),
+    (ChatCompletionChunk, "serialization"),
+)
+"""Models that the document refers to beside the answer's own."""
 
 _OF_OPTIONS = {
     "n": "num_captions",
@@ -60,61 +72,56 @@ Errors have OpenAI's `error` beside the problem details; what is 415 or 422 else
 """
 
 
-def chat_paths(settings: Settings) -> dict[str, Any]:
-    """Return the `paths` of the document for OpenAI's chat completions."""
-    answers = problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *URL_PROBLEMS)
+def described(endpoint: Endpoint, settings: Settings) -> APIRoute:
+    """Return the route that `endpoint` answers."""
+    refusals = problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *URL_PROBLEMS)
     for status in ("415", "422"):
-        refusal = answers.pop(status)
-        answers["400"]["description"] += f"; {refusal['description']}"
-    operation = {
-        "operationId": "chatCompletions",
-        "tags": ["captions"],
-        "summary": "Caption a picture, as OpenAI's chat completions",
-        "description": _DESCRIPTION.format(ignored=_listed(IGNORED), refused=_listed(REFUSED)),
-        "requestBody": body(
-            "application/json",
-            ["messages"],
-            _fields(settings),
-            {"model": settings.model_names[0], "messages": _MESSAGES},
-        ),
-        "responses": {"200": _answers(), **answers},
-    }
-    return {"/v1/chat/completions": {"post": operation}}
+        refusals["400"]["description"] += f"; {refusals.pop(status)['description']}"
+    return post(
+        "/v1/chat/completions",
+        endpoint,
+        ChatCompletion,
+        refusals,
+        name="chatCompletions",
+        summary="Caption a picture, as OpenAI's chat completions",
+        description=_DESCRIPTION.format(ignored=_listed(IGNORED), refused=_listed(REFUSED)),
+        content={"text/event-stream": _stream()},
+        body={
+            "application/json": {
+                "example": {"model": settings.model_names[0], "messages": _MESSAGES}
+            }
+        },
+    )
 
 
-def _listed(names: Any) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _fields(settings: Settings) -> dict[str, Any]:
-    fields: dict[str, Any] = ChatRequest.model_json_schema(ref_template=REF)["properties"]
-    options = option_fields()
+def terms(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return what the server's limits say of the parameters, and those that no model declares."""
+    options = CaptionOptions.model_json_schema()["properties"]
+    limits: dict[str, dict[str, Any]] = {}
     for name, option in _OF_OPTIONS.items():
-        limits = {
-            key: options[option][key]
-            for key in ("minimum", "maximum", "exclusiveMinimum")
-            if key in options[option]
+        value = options[option]["anyOf"][0]
+        limits[name] = {
+            key: value[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in value
         }
         if option == "max_length":
-            del limits["maximum"]  # a higher limit holds no less
+            del limits[name]["maximum"]  # a higher limit holds no less
         if option == "temperature":
-            limits["minimum"] = limits.pop("exclusiveMinimum")
-        fields[name]["anyOf"][0] |= limits
-    fields["model"]["anyOf"][0]["enum"] = list(settings.model_names)
-    fields["messages"] |= {
-        "items": {"$ref": REF.format(model="Message")},
-        "examples": [_MESSAGES],
-    }
+            limits[name]["minimum"] = limits[name].pop("exclusiveMinimum")
     return {
-        **fields,
+        **limits,
+        "model": {"enum": list(settings.model_names)},
+        "messages": {"items": {"$ref": REF.format(model="Message")}, "examples": [_MESSAGES]},
         **{name: {"description": "Without effect."} for name in IGNORED},
         **{name: {"enum": [None, *REFUSED[name]]} for name in REFUSED},
     }
 
 
-def _answers() -> dict[str, Any]:
-    answer = ok("ChatCompletion")
-    answer["content"]["text/event-stream"] = {
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _stream() -> dict[str, Any]:
+    return {
         "schema": {
             "type": "object",
             "description": "With `stream`: each event's `data` is a `ChatCompletionChunk`; the "
@@ -124,7 +131,6 @@ def _answers() -> dict[str, Any]:
         },
         "example": {"data": _chunk_example().model_dump_json()},
     }
-    return answer
 
 
 def _chunk_example() -> ChatCompletionChunk:
