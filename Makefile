@@ -114,7 +114,7 @@ test-deploy: $(VENV)/.dev ## image, nginx, ship.sh, updates under load: for real
 lint: $(VENV)/.dev ## ruff, import-linter and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
+	PYTHONPATH=client/src $(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: $(VENV)/.dev ## put the code in order
