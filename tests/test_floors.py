@@ -85,7 +85,9 @@ NAMES = names()
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
     """The imports of statements and of strings."""
-    built = grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "client/src")
+        built = grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
     for name in NAMES:
         built.add_import(
             importer=name.importer,
