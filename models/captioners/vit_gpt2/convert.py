@@ -23,7 +23,7 @@ from models.checkpoints.pretrained import (
 GENERATION_NAME = "generation_config.json"
 
 
-def convert(source: Path, target: Path) -> ModelMetadata:
+def convert(source: Path, target: Path, fetched: bool = False) -> ModelMetadata:
     """Convert a hub model; see `models.checkpoints.pretrained.Convert`.
 
     Raises:
@@ -38,7 +38,7 @@ def convert(source: Path, target: Path) -> ModelMetadata:
     spec = preprocessor_config.read_spec(read_json(source / preprocessor_config.FILE_NAME))
     # Nothing asks for the pooled output.
     network: VitGpt2 = load_pretrained(VitGpt2, source, may_miss=("encoder.pooler.",))
-    save_network(network, source, target)
+    save_network(network, source, target, fetched)
     tokenizer.save(target)
     return ModelMetadata(
         method="vit-gpt2",

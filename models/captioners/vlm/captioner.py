@@ -23,7 +23,6 @@ from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
 from models.api.results import Caption
 from models.captioners.vlm.checkpoint import open_family
-from models.captioners.vlm.convert import vocabulary_hash
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
@@ -61,7 +60,7 @@ class ImageTextToTextCaptioner(Captioner):
         metadata = metadata_module.read(directory)
         family = open_family(directory)
         expected = metadata.vocabulary_sha256
-        if expected and expected != vocabulary_hash(family.tokenizer):
+        if expected and expected != family.vocabulary_hash():
             raise BrokenModelError("the tokenizer is not the one this model learnt with")
         return cls(family, metadata)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,13 @@ from models.checkpoints.pretrained import (
 _LONGEST_DEFAULT = 48
 
 
-def convert(directory: Path, target: Path) -> ModelMetadata:
+def convert(directory: Path, target: Path, fetched: bool = False) -> ModelMetadata:
     """Write a hub model as a model directory: weights as safetensors, tokenizer.
 
     Args:
         directory: `save_pretrained` layout, as it is on the hub.
         target: an existing, empty folder.
+        fetched: see `models.checkpoints.pretrained.Convert`.
 
     Returns:
         For `captionbox.json`; source and licence are the caller's to add.
@@ -58,13 +58,13 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     settings = read_content(directory)
     spec = family.spec(settings)
     _check(family, spec)
-    save_network(family.network, directory, target)
+    save_network(family.network, directory, target, fetched)
     family.tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,
         preprocess=spec,
         decode=decode_defaults(family.decode, family.network.generation_config),
-        vocabulary_sha256=vocabulary_hash(family.tokenizer),
+        vocabulary_sha256=family.vocabulary_hash(),
         parameters=sum(weights.numel() for weights in family.network.parameters()),
         notes=family.notes(settings),
     )
@@ -107,10 +107,3 @@ def decode_defaults(family: DecodeDefaults, generation: Any) -> DecodeDefaults:
         if value is not None:
             found[ours] = value
     return family.model_copy(update=found)
-
-
-def vocabulary_hash(tokenizer: Any) -> str:
-    """Return the SHA-256 of a transformers tokenizer's words in id order, as hexadecimal digits."""
-    vocabulary = tokenizer.get_vocab()
-    words = sorted(vocabulary, key=lambda word: (vocabulary[word], word))
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()

@@ -25,10 +25,10 @@ from models.captioners.vit_gpt2.captioner import VitGpt2Captioner
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.registry import load_captioner
 from models.runtimes.openvino import export as openvino_export
-from models.runtimes.openvino.calibration import draw_pictures, read_pictures
 from models.runtimes.openvino.files import GraphsInfo
 from models.runtimes.openvino.graphs import write_graphs
 from models.runtimes.openvino.network import OpenVinoNetwork
+from models.runtimes.pictures import draw_pictures, read_pictures
 from models.store import content_version
 from tests.checkpoints import OTHER_ENCODERS, random_pictures
 from tests.formats import needs
