@@ -9,12 +9,12 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from models.api.metadata import ModelMetadata
-from models.api.options import DecodeDefaults
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.vlm.checkpoint import model_type, open_tokenizer
 from models.captioners.vlm.families import family_class
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
+from models.checkpoints.generation_config import decode_defaults
 from models.checkpoints.preprocessor_config import read_content
 from models.checkpoints.pretrained import (
     CONFIG_NAME,
@@ -63,7 +63,9 @@ def convert(directory: Path, target: Path, fetched: bool = False) -> ModelMetada
     return ModelMetadata(
         method=METHOD,
         preprocess=spec,
-        decode=decode_defaults(family.decode, family.network.generation_config),
+        decode=decode_defaults(
+            _generation(family.network.generation_config), family.decode, strict=False
+        ),
         vocabulary_sha256=family.vocabulary_hash(),
         parameters=sum(weights.numel() for weights in family.network.parameters()),
         notes=family.notes(settings),
@@ -85,25 +87,12 @@ def _check(family: Family, spec: PreprocessSpec) -> None:
         raise ModelImportError(f"the network cannot read a picture: {error}") from error
 
 
-def decode_defaults(family: DecodeDefaults, generation: Any) -> DecodeDefaults:
-    """Return a family's decode defaults with what the checkpoint's own configuration says.
-
-    Args:
-        family: holds where `generation` is silent.
-        generation: transformers' `GenerationConfig`.
-    """
-    found: dict[str, Any] = {}
-    beams = getattr(generation, "num_beams", None)
-    if beams is not None and 1 < beams <= 8:
-        found["num_beams"] = beams
-    longest = getattr(generation, "max_new_tokens", None)
-    if longest is not None and longest >= 4:
-        found["max_length"] = min(longest, _LONGEST_DEFAULT)
-    for theirs, ours in (
-        ("length_penalty", "length_penalty"),
-        ("no_repeat_ngram_size", "no_repeat_ngram"),
-    ):
-        value = getattr(generation, theirs, None)
-        if value is not None:
-            found[ours] = value
-    return family.model_copy(update=found)
+def _generation(settings: Any) -> dict[str, Any]:
+    """Return what transformers' `GenerationConfig` says, as far as it is meant for captions."""
+    found = dict(settings.to_dict())
+    # Both are what is there where nobody chose: one beam, and room for a conversation.
+    if found.get("num_beams") == 1:
+        found["num_beams"] = None
+    if found.get("max_new_tokens"):
+        found["max_new_tokens"] = min(found["max_new_tokens"], _LONGEST_DEFAULT)
+    return found

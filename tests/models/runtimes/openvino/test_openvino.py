@@ -327,6 +327,7 @@ def test_drawn_pictures_vary() -> None:
     assert drawn.shape == (32, 3, 40, 56) and drawn.dtype == np.uint8
     assert np.ptp(drawn.mean((1, 2, 3))) > 60 and drawn.std((1, 2, 3)).min() > 10
     assert (draw_pictures(40, 56) == drawn).all()
+    assert (draw_pictures(40, 56, 3) == drawn[:3]).all()
 
 
 def test_pictures_are_read_from_a_folder(tmp_path: Path) -> None:
