@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.contract.schemas import CaptionUrlInput
+from serving.contract.requests import CaptionUrlInput
 from tests.docs.pages import PAGES, README, blocks
 from tests.drawings import caption_of, draw, encode
 from tests.server import Server
