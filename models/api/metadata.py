@@ -61,6 +61,15 @@ class ModelMetadata(BaseModel):
         """Return the options that the model honours, of those that its method supports."""
         return supported if self.options is None else supported & frozenset(self.options)
 
+    def check_vocabulary(self, found: str) -> None:
+        """Do nothing if `found` is the `vocabulary_hash` that the model was made with, if any.
+
+        Raises:
+            BrokenModelError: it is another.
+        """
+        if self.vocabulary_sha256 and self.vocabulary_sha256 != found:
+            raise BrokenModelError("the tokenizer is not the vocabulary this model learnt with")
+
 
 def vocabulary_hash(words: Iterable[str]) -> str:
     """Return the SHA-256 of a vocabulary's words in id order, as hexadecimal digits."""
