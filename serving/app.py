@@ -18,14 +18,13 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from serving.api.captions import caption_routes
-from serving.api.docs_page import docs_routes
 from serving.api.document import document
 from serving.api.match import match_route
 from serving.api.models import model_routes, model_template
 from serving.api.openai.chat import openai_route
 from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
 from serving.api.openai.errors import openai_errors
-from serving.api.pages import page_routes
+from serving.api.pages import docs_routes, page_routes
 from serving.base.problems import KINDS, TYPE_PREFIX, Problem
 from serving.base.settings import Settings
 from serving.http.access import CLIENT_GONE
