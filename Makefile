@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve image test test-slow test-load test-deploy bench bench-quick programs docs lint format install lock screenshot clean
+.PHONY: help serve image test test-machines programs-all test-slow test-load test-deploy bench bench-quick programs docs lint format install lock screenshot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,12 +54,23 @@ define debian
   "(as root: make programs; otherwise: sudo apt-get install $(2))"
 endef
 
+programs-all: programs ## every program that a test can use, from Debian's packages
+	$(call debian,nginx,nginx-light,the tests of nginx and replicas)
+	$(call debian,shellcheck,shellcheck,the check of deploy/*.sh)
+	$(call debian,docker-compose,docker-compose,the check of compose.yaml)
+	$(call debian,curl,curl,the commands of the documentation)
+	$(call debian,openssl,openssl,the tests of certificates)
+	$(call debian,java,default-jre-headless,METEOR and the official tokeniser)
+
 programs: ## Chromium and exiftool for the tests, from Debian's packages where they are absent
 	$(call debian,chromium chromium-browser,chromium,the browser tests)
 	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
 
-test: $(VENV)/.dev programs ## all tests
+test: $(VENV)/.dev programs ## all tests: 8 to 12 minutes on two cores
 	$(BIN)/python -m pytest -n auto -m "not slow and not load and not deploy"
+
+test-machines: $(VENV)/.dev ## the tests that a machine can upset, as if on other machines
+	.ci/machines
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -100,9 +111,10 @@ test-deploy: $(VENV)/.dev ## image, nginx, ship.sh, updates under load: for real
 	$(call debian,zstd,zstd,make test-deploy)
 	$(BIN)/python -m pytest -m deploy
 
-lint: $(VENV)/.dev ## ruff and mypy
+lint: $(VENV)/.dev ## ruff, import-linter and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=client/src $(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: $(VENV)/.dev ## put the code in order

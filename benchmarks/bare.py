@@ -18,7 +18,7 @@ from typing import get_args
 import numpy as np
 import torch
 
-from models.api.backend import Backend
+from models.api.device import Backend
 from models.api.options import CaptionOptions
 from models.registry import load_captioner
 from serving.pictures.images import decode

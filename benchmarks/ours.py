@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.stack import answer
-from models.api.backend import Backend
-from models.api.precision import Precision
+from benchmarks.tools.stack import answer
+from models.api.device import Backend, Precision
 from models.captioners.base import NetworkCaptioner
 from models.decoding.beam import beam_search
 from models.decoding.protocol import SearchSettings

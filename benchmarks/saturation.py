@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-from benchmarks.stack import ROOT
-from benchmarks.workspace import Workspace
-from models.api.backend import Backend
+from benchmarks.tools.stack import ROOT
+from benchmarks.tools.workspace import Workspace
+from models.api.device import Backend
 from serving.engine.loading import variables
 
 

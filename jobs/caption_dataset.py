@@ -24,11 +24,11 @@ if __name__ == "__main__":  # run as a file: the packages lie beside its folder
 from pydantic import ValidationError
 
 from models import store
+from models.api.device import PrecisionSetting
 from models.api.metadata import BrokenModelError, read
 from models.api.options import CaptionOptions, UnsupportedOptionError, check_honoured
-from models.api.precision import PrecisionSetting
 from models.registry import honoured_options
-from models.runtimes.processor import require
+from models.runtimes.formats import require
 from serving.base.settings import SettingsError, load_settings
 
 logger = logging.getLogger("caption_dataset")

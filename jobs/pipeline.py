@@ -20,8 +20,8 @@ from jobs.model_files import ModelFiles
 from jobs.reading import Encoded, Reader
 from jobs.results import SCHEMA, Job, KeySet
 from jobs.sources import Columns, Listing, Unit
-from models.api.precision import Precision
-from models.runtimes.choose import load_fastest
+from models.api.device import Precision
+from models.choose import load_fastest
 from serving.base.machine import available_cores
 from serving.base.settings import Settings
 from serving.engine.loading import use_threads

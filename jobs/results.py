@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from models.api.device import Precision, PrecisionSetting
 from models.api.options import CaptionOptions
-from models.api.precision import Precision, PrecisionSetting
 from models.api.results import Caption
 
 SCHEMA = pa.schema(

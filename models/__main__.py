@@ -17,9 +17,8 @@ import sys
 from pathlib import Path
 
 from models import store
-from models.api.backend import INSTALL, BackendError, has_openvino
+from models.api.device import INSTALL, BackendError, Precision, has_openvino
 from models.api.metadata import CARD_NAME, BrokenModelError
-from models.api.precision import Precision
 from models.registry import find_method
 
 DEFAULT_NAME = "compact"
@@ -40,8 +39,9 @@ def import_model(source: str, name: str, revision: str | None, openvino: bool) -
     """Import a model from the hub or a directory; give it graphs for OpenVINO too if asked to."""
     if openvino and not has_openvino():
         raise BackendError(f"openvino is not installed: {INSTALL}")
-    # Which models somebody imports is nobody's business.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Which models somebody imports is nobody's business; and a mirror may know no xet.
+    for switch in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"):
+        os.environ.setdefault(switch, "1")
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
     from transformers.utils.logging import set_verbosity_error
 
@@ -52,7 +52,7 @@ def import_model(source: str, name: str, revision: str | None, openvino: bool) -
         logging.getLogger(library).setLevel(logging.WARNING)
 
     if openvino:
-        from models.runtimes.openvino.export import add_graphs
+        from models.export_openvino import add_graphs
 
         model = run(source, name, revision, add_graphs)
     else:
@@ -65,7 +65,8 @@ def import_model(source: str, name: str, revision: str | None, openvino: bool) -
 def export_openvino(tag: str, weights: list[Precision] | None, pictures: Path | None) -> int:
     """Give a model graphs for OpenVINO."""
     # Only here, as above.
-    from models.runtimes.openvino.export import WEIGHTS, export_model
+    from models.export_openvino import export_model
+    from models.runtimes.openvino.export import WEIGHTS
 
     model = export_model(tag, tuple(weights or WEIGHTS), pictures)
     logger.info("%s has graphs; serve it with CAPTIONBOX_BACKEND=openvino", model.tag)

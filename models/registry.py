@@ -11,28 +11,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from models.api.backend import Backend, BackendError
 from models.api.captioner import Captioner
+from models.api.device import Backend, BackendError, Precision
 from models.api.matcher import Matcher
 from models.api.metadata import BrokenModelError, ModelMetadata, read
-from models.api.options import OptionName
-from models.api.precision import Precision
+from models.api.options import DECODING_OPTIONS, OptionName
 from models.captioners.vlm.families import ARCHITECTURES
-from models.runtimes.processor import require
-
-_DECODING: frozenset[OptionName] = frozenset(
-    {
-        "num_captions",
-        "num_beams",
-        "max_length",
-        "length_penalty",
-        "temperature",
-        "top_p",
-        "seed",
-    }
-)
-"""Options of `models.decoding`."""
-
+from models.runtimes.formats import require
 
 Kind = Literal["captioner", "matcher"]
 
@@ -43,11 +28,12 @@ class Method:
 
     Attributes:
         implementation: `module:class` of its `Captioner` or `Matcher`.
-        honours: every option that one of its models may honour; see `honoured_options`.
+        honours: every option that one of its models may honour, as its class says; see
+            `honoured_options`.
         architectures: values of `architectures` in a hub model's `config.json` that the method can
             import.
-        converter: `module:function` of a `models.hub.conversion.Convert`; empty where nothing is
-            imported.
+        converter: `module:function` of a `models.checkpoints.pretrained.Convert`; empty where
+            nothing is imported.
         kind: a captioner writes captions, a matcher tells how well texts fit a picture.
         openvino: `module:class` of a captioner that runs on OpenVINO; empty where there is none.
     """
@@ -62,18 +48,20 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "compact": Method(
-        "models.captioners.cnn_transformer.captioner:CompactCaptioner", _DECODING | {"attention"}
+        "models.captioners.cnn_transformer.captioner:CompactCaptioner",
+        DECODING_OPTIONS | {"attention"},
     ),
     "tf-tutorial": Method(
-        "models.captioners.cnn_transformer.captioner:TfTutorialCaptioner", _DECODING | {"attention"}
+        "models.captioners.cnn_transformer.captioner:TfTutorialCaptioner",
+        DECODING_OPTIONS | {"attention"},
     ),
     "keras-example": Method(
         "models.captioners.cnn_transformer.captioner:KerasExampleCaptioner",
-        _DECODING | {"attention"},
+        DECODING_OPTIONS | {"attention"},
     ),
     "vit-gpt2": Method(
         "models.captioners.vit_gpt2.captioner:VitGpt2Captioner",
-        _DECODING | {"attention"},
+        DECODING_OPTIONS | {"attention"},
         architectures=("VisionEncoderDecoderModel",),
         converter="models.captioners.vit_gpt2.convert:convert",
         openvino="models.captioners.vit_gpt2.openvino_captioner:VitGpt2OpenVinoCaptioner",
@@ -92,7 +80,7 @@ METHODS: dict[str, Method] = {
     ),
     "image-text-to-text": Method(
         "models.captioners.vlm.captioner:ImageTextToTextCaptioner",
-        _DECODING | {"prompt"},
+        DECODING_OPTIONS | {"prompt"},
         ARCHITECTURES,
         "models.captioners.vlm.convert:convert",
     ),
@@ -119,8 +107,7 @@ def honoured_options(metadata: ModelMetadata) -> frozenset[OptionName]:
     Raises:
         BrokenModelError: its method is unknown.
     """
-    honours = find_method(metadata.method).honours
-    return honours if metadata.options is None else honours & frozenset(metadata.options)
+    return metadata.honoured(find_method(metadata.method).honours)
 
 
 def method_of_architecture(architecture: str) -> str | None:
@@ -172,7 +159,7 @@ def load_captioner(
         BackendError: the model does not run on `backend`.
         BrokenModelError: the directory holds no captioner of ours, or it is damaged.
         ValueError: the method cannot compute in `precision`; as
-            `models.runtimes.processor.PrecisionError`, this processor cannot.
+            `models.runtimes.formats.PrecisionError`, this processor cannot.
     """
     kind = captioner_class(read(directory).method, backend)
     if precision not in kind.precisions:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException, NotFound
 
-from models.api.metadata import ModelMetadata, read
+from models.api.metadata import FILE_NAME, ModelMetadata, read
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,14 @@ def check_name(name: str) -> None:
         )
 
 
+def imports_folder() -> Path:
+    """Return where models lie while they are fetched and converted.
+
+    On the store's file system, so that they can be moved into it.
+    """
+    return Path(BentoMLContainer.bentoml_home.get()) / "captionbox" / "imports"
+
+
 def content_version(directory: Path) -> str:
     """Return a version that changes with any file of a model directory: 12 hexadecimal digits."""
     digest = hashlib.sha256()
@@ -77,13 +86,16 @@ def _files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.rglob("*") if path.is_file())
 
 
-def install(directory: Path, name: str, version: str | None = None) -> StoredModel:
+def install(
+    directory: Path, name: str, version: str | None = None, move: bool = False
+) -> StoredModel:
     """Copy a model directory into the store.
 
     Args:
         directory: `save_pretrained` layout plus `captionbox.json`.
         name: name to serve it under; lower-case letters, digits, `-`, `_` and `.`.
         version: fixed version; by default the store makes a fresh one.
+        move: move the files instead, which takes neither time nor space.
 
     Returns:
         The stored model. With a fixed version that is already there, that one, unchanged.
@@ -105,14 +117,24 @@ def install(directory: Path, name: str, version: str | None = None) -> StoredMod
             labels={LABEL: metadata.method},
             metadata={"parameters": metadata.parameters, "git_sha": metadata.git_sha},
         ) as model:
-            for item in _files(directory):
-                copy = Path(model.path_of(item.relative_to(directory).as_posix()))
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(item, copy)
+            pass  # BentoML would copy what lay in here once more
     except BentoMLException as error:
         raise ValueError(f"the model store refused {tag!r}: {error}") from error
+    try:
+        _fill(Path(bentoml.models.get(model.tag).path), directory, move)
+    except BaseException:
+        bentoml.models.delete(model.tag)
+        raise
     logger.info("installed %s", model.tag)
     return find(str(model.tag))
+
+
+def _fill(stored: Path, directory: Path, move: bool) -> None:
+    """Bring a model directory's files into the store's; what makes them a model comes last."""
+    for item in sorted(_files(directory), key=lambda path: path.name == FILE_NAME):
+        target = stored / item.relative_to(directory)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.move if move else shutil.copy2)(item, target)
 
 
 def find(tag: str) -> StoredModel:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.api.backend import Backend
-from models.api.precision import Precision
-from models.runtimes.processor import PrecisionError, require
+from models.api.device import Backend, Precision
+from models.runtimes.formats import PrecisionError, require
 
 
 def needs(precision: Precision, backend: Backend = "torch") -> None:

@@ -1,8 +1,8 @@
 """A stand-in for the model hub on this machine: its routes, redirects, refusals and faults.
 
-Speaks what huggingface_hub's client asks of the real one: `api/models/ID/revision/REV`, `resolve`
-with `X-Repo-Commit`, `ETag`, `X-Linked-*` and a redirect to another host for large files, range
-requests there, and `X-Error-Code` in refusals.
+Speaks what huggingface_hub's client asks of the real one: `api/models/ID/revision/REV` and
+`tree/REV`, `resolve` with `X-Repo-Commit`, `ETag`, `X-Linked-*` and a redirect to another host for
+large files, range requests there, and `X-Error-Code` in refusals.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Repository:
     token: str = "hf_good"
     revisions: dict[str, str] = field(default_factory=dict)
 
+    def files(self) -> list[str]:
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.folder).as_posix() for path in found)
+
     def sha(self, revision: str) -> str | None:
         main = hashlib.sha1(str(self.folder).encode()).hexdigest()
         known = {"main": main, main: main, **self.revisions}
@@ -55,7 +59,9 @@ class Hub(ThreadingHTTPServer):
         self.repositories: dict[str, Repository] = {}
         self.cuts: list[tuple[float, str]] = []
         """How the next answers of the other host break: after what share of the bytes, and by
-        `close` or `reset` of the connection."""
+        `close` or `reset` of the connection, or a `stall` that lasts."""
+        self.xet = False
+        """Say of large files that another protocol may fetch them too, as the real hub does."""
         self.damage = False
         """Send other bytes than the ETag says."""
         self.asked: list[tuple[str, str, str | None]] = []
@@ -74,6 +80,10 @@ class Hub(ThreadingHTTPServer):
     def fetched(self) -> list[str]:
         """Return the names of the files whose bytes were asked for, in order."""
         return [path.rsplit("/", 1)[-1] for method, path, _ in self.asked if method == "GET"]
+
+
+def git_hash(content: bytes) -> str:
+    return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
 
 
 @contextmanager
@@ -103,6 +113,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.command, path, self.headers.get("Range")))
         if found := re.fullmatch(r"/cdn/(.+)/([^/]+)", path):
             self.large_file(self.server.repositories[found[1]].folder / found[2])
+        elif found := re.fullmatch(r"/api/models/(.+?)/tree/(.+)", path):
+            self.tree(found[1], found[2])
         elif found := re.fullmatch(r"/api/models/(.+?)(?:/revision/(.+))?", path):
             self.info(found[1], found[2] or "main")
         elif found := re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path):
@@ -125,11 +137,6 @@ class Handler(BaseHTTPRequestHandler):
         if sha is None:
             self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
             return
-        files = sorted(
-            path.relative_to(repository.folder).as_posix()
-            for path in repository.folder.rglob("*")
-            if path.is_file()
-        )
         content = {
             "_id": "0" * 24,
             "id": name,
@@ -138,8 +145,28 @@ class Handler(BaseHTTPRequestHandler):
             "private": False,
             "gated": "manual" if repository.gated else False,
             "tags": [],
-            "siblings": [{"rfilename": file} for file in files],
+            "siblings": [{"rfilename": file} for file in repository.files()],
         }
+        self.answer(200, {"Content-Type": "application/json"}, json.dumps(content).encode())
+
+    def tree(self, name: str, revision: str) -> None:
+        repository = self.repository(name)
+        if repository is None:
+            return
+        if repository.sha(revision) is None:
+            self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+            return
+        content = []
+        for file in repository.files():
+            data = (repository.folder / file).read_bytes()
+            entry: dict[str, Any] = {"type": "file", "path": file, "size": len(data)}
+            entry["oid"] = git_hash(data)
+            if len(data) > LARGE:
+                sha256 = hashlib.sha256(data).hexdigest()
+                entry["lfs"] = {"oid": sha256, "size": len(data), "pointerSize": 130}
+                if self.server.xet:
+                    entry["xetHash"] = sha256
+            content.append(entry)
         self.answer(200, {"Content-Type": "application/json"}, json.dumps(content).encode())
 
     def resolve(self, name: str, revision: str, file: str) -> None:
@@ -162,10 +189,12 @@ class Handler(BaseHTTPRequestHandler):
                 "X-Linked-Size": str(len(content)),
                 "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',
             }
+            if self.server.xet:
+                linked["X-Xet-Hash"] = hashlib.sha256(content).hexdigest()
+                linked["X-Xet-Refresh-Route"] = f"/api/models/{name}/xet-read-token/{sha}"
             self.answer(302, {**commit, **linked}, b"Found. Redirecting")
         else:
-            etag = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
-            self.answer(200, {**commit, "ETag": f'"{etag}"'}, content)
+            self.answer(200, {**commit, "ETag": f'"{git_hash(content)}"'}, content)
 
     def large_file(self, path: Path) -> None:
         if "Authorization" in self.headers:
@@ -205,7 +234,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[: int(len(body) * share)])
         self.wfile.flush()
         self.close_connection = True
-        if how == "reset":
+        if how == "stall":
+            self.rfile.read(1)  # returns when the client has gone
+        elif how == "reset":
             # No orderly end: the client gets ECONNRESET.
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

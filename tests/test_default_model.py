@@ -9,8 +9,8 @@ from models.api.options import CaptionOptions
 from models.registry import load_captioner
 from training.data.coco import load_split
 from training.evaluate import evaluate, main
-from training.export.model_card import card
-from training.metrics.captioning import caption_images, texts
+from training.export.model_directory import card
+from training.loop.captioning import caption_images, texts
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "weights" / "compact"

@@ -25,10 +25,11 @@ from models.api.metadata import BrokenModelError
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.store import ModelNotFoundError
-from training.data.processes import start_logging
-from training.export import run_directory
-from training.export.model_directory import export, load_trainable, model_directory
-from training.export.run_directory import RunError
+from training.data.machine import start_logging
+from training.export.model_directory import export
+from training.loop import run_directory
+from training.loop.run_directory import RunError
+from training.loop.starting_point import load_trainable, model_directory
 from training.loop.weight_average import FILE_NAME, averaged_tensors
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from models.registry import load_captioner
 from models.store import ModelNotFoundError
 from training.data.coco import DataError, load_split
 from training.data.pictures import without_unreadable
-from training.export.model_directory import model_directory
-from training.metrics.captioning import caption_images, texts
+from training.loop.captioning import caption_images, texts
+from training.loop.starting_point import model_directory
 from training.metrics.scoring import score
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.hub.download import DownloadError, Patience, fetch, verify
-from training.data.disk import shortage
+from training.data.fetch import DownloadError, Patience, fetch, verify
+from training.data.machine import shortage
 from training.data.unpack import UnpackError, unpack, unpacked_bytes
 
 logger = logging.getLogger(__name__)

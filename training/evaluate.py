@@ -26,22 +26,20 @@ from pathlib import Path
 from typing import get_args
 
 from models.api import metadata as metadata_module
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
-from models.api.precision import Precision
 from models.registry import load_captioner
 from models.store import ModelNotFoundError
 from training.data.coco import CaptionedImage, DataError, load_split
 from training.data.image_cache import ImageCache
 from training.data.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
-from training.export.learning_curve import log_of
-from training.export.model_card import card, is_ours
-from training.export.model_directory import model_directory
+from training.export.model_directory import card, is_ours
 from training.export.report import ReportContent, write_report
-from training.export.run_directory import DATA_NAME, RunError, find_in_run
-from training.loop.run_arguments import add_image_cache
-from training.loop.session import read_sources
-from training.metrics.captioning import caption_images, texts
+from training.loop.captioning import caption_images, texts
+from training.loop.run_directory import DATA_NAME, LOG_NAME, RunError, find_in_run
+from training.loop.run_settings import add_image_cache, read_sources
+from training.loop.starting_point import model_directory
 from training.metrics.scores import JAVA_METRICS, METRICS, Scores, metric_rows, statistic_rows
 from training.metrics.scoring import score
 
@@ -219,7 +217,7 @@ def report(evaluation: Evaluation, model: str, folder: Path) -> Path:
         evaluation.scores,
         evaluation.beams,
         evaluation.unreadable,
-        log_of(model),
+        find_in_run(model, LOG_NAME),
     )
     return write_report(content, folder)
 

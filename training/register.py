@@ -17,7 +17,7 @@ from pathlib import Path
 from models.api.metadata import BrokenModelError
 from models.registry import load_captioner
 from models.store import ModelNotFoundError, StoredModel, install
-from training.export.model_directory import model_directory
+from training.loop.starting_point import model_directory
 
 logger = logging.getLogger(__name__)
 

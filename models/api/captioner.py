@@ -14,8 +14,8 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.api.device import Precision
 from models.api.options import CaptionOptions, DecodeDefaults, OptionName, check_honoured
-from models.api.precision import Precision
 from models.api.preprocessing import PreprocessSpec
 from models.api.results import Caption
 
@@ -41,8 +41,8 @@ class Captioner(ABC):
     """The method's name, as in `models.registry`."""
 
     honours: frozenset[OptionName]
-    """The options this model can honour, from `models.registry.honoured_options`; any other is
-    refused."""
+    """The options this model can honour, any other is refused. A class's are those of its method,
+    which `models.registry` repeats for whoever has no torch; a model may have fewer."""
 
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     """What this method can compute in; float32, the reference, always."""

@@ -24,6 +24,19 @@ OptionName = Literal[
     "rerank",
 ]
 
+DECODING_OPTIONS: frozenset[OptionName] = frozenset(
+    {
+        "num_captions",
+        "num_beams",
+        "max_length",
+        "length_penalty",
+        "temperature",
+        "top_p",
+        "seed",
+    }
+)
+"""Options that `models.decoding` sees to, whatever the method."""
+
 LONGEST_CAPTION = 64
 """Most tokens that may be asked for, the end token included."""
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 NO_RESIDUAL_WIDTH = 768
@@ -63,6 +64,14 @@ BLOCKS: tuple[BlockSpec, ...] = (
     _depthwise(192, 1280),
 )
 """The published network: total stride 32 with the stem, 192 channels out."""
+
+TINY_BLOCKS = (
+    _fused(8, 16, stride=2),
+    _fused(8, 16, stride=2),
+    _depthwise(8, 16, stride=2),
+    _depthwise(8, 16, kernel=5, stride=2),
+)
+"""A network of a few thousand parameters, for tests."""
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -129,8 +138,6 @@ class MobileNetEdgeTpu(nn.Module):
         with_classifier: also build `fc`, to check the weights against published logits.
     """
 
-    stride = 32
-
     def __init__(
         self,
         blocks: tuple[BlockSpec, ...] = BLOCKS,
@@ -192,3 +199,19 @@ def load_imagenet_weights(trunk: MobileNetEdgeTpu, state: dict[str, Tensor]) -> 
     if trunk.fc is None:
         state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     trunk.load_state_dict({key: value.to(torch.float32) for key, value in state.items()})
+
+
+def load_published(trunk: nn.Module, source: str) -> None:
+    """Put the published ImageNet weights into a `MobileNetEdgeTpu`.
+
+    Args:
+        trunk: from this module.
+        source: a safetensors file.
+
+    Raises:
+        OSError, safetensors.SafetensorError: the file cannot be read.
+        RuntimeError: a tensor is missing, unexpected or of another shape.
+    """
+    if not isinstance(trunk, MobileNetEdgeTpu):
+        raise ValueError("this is no MobileNetEdgeTPU")
+    load_imagenet_weights(trunk, load_file(source))

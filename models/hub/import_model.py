@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from safetensors import SafetensorError
 from models import store
 from models.api import metadata as metadata_module
 from models.api.metadata import CARD_NAME
-from models.hub.conversion import CONFIG_NAME, Convert, ModelImportError, read_json
+from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
 from models.hub.repository import HubModel
 from models.registry import METHODS, find_method, load_any, load_object, method_of_architecture
 from models.store import StoredModel, content_version
@@ -51,11 +50,15 @@ def import_model(
         ValueError: the store refuses `name`.
     """
     store.check_name(name)
-    with tempfile.TemporaryDirectory(prefix="captionbox-import-") as temporary:
-        target = Path(temporary)
+    target = store.imports_folder() / f"{name} (importing)"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    try:
         prepare(source, target, revision)
         finish(target)
-        return store.install(target, name, content_version(target))
+        return store.install(target, name, content_version(target), move=True)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def prepare(source: str, target: Path, revision: str | None = None) -> None:
@@ -73,17 +76,17 @@ def prepare(source: str, target: Path, revision: str | None = None) -> None:
         if revision is not None:
             raise ModelImportError(f"{source} is a directory: it has no revision")
         method = recognise(read_json(folder / CONFIG_NAME))
-        _convert(method, folder, target, f"directory {folder.resolve().name}")
+        _convert(method, folder, target, f"directory {folder.resolve().name}", fetched=False)
         return
     found = HubModel.find(source, revision)
     if CONFIG_NAME not in found.files:
         raise ModelImportError(f"{found.name} has no {CONFIG_NAME}: not a model of transformers")
     # Before gigabytes are fetched.
-    method = recognise(read_json(found.fetch(CONFIG_NAME)))
+    method = recognise(read_json(found.fetch([CONFIG_NAME]) / CONFIG_NAME))
     logger.info("%s at %s: method %s", found.name, found.sha, method)
-    _convert(method, found.fetch_all(), target, f"{found.name}@{found.sha}")
-    # What has been converted need not lie there twice.
-    shutil.rmtree(found.folder, ignore_errors=True)
+    fetched = found.fetch(found.needed())
+    _convert(method, fetched, target, f"{found.name}@{found.sha}", fetched=True)
+    found.discard()
 
 
 def recognise(config: dict[str, Any]) -> str:
@@ -110,11 +113,11 @@ def recognise(config: dict[str, Any]) -> str:
     )
 
 
-def _convert(method: str, folder: Path, target: Path, origin: str) -> None:
+def _convert(method: str, folder: Path, target: Path, origin: str, fetched: bool) -> None:
     """Convert `folder` into a model directory that loads."""
     convert: Convert = load_object(find_method(method).converter)
     try:
-        metadata = convert(folder, target)
+        metadata = convert(folder, target, fetched)
     except SafetensorError as error:  # a full disk, for one
         raise ModelImportError(f"the converted model cannot be written: {error}") from error
     card = folder / CARD_NAME

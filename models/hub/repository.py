@@ -1,14 +1,16 @@
 """A model repository on the hub, or on a mirror of it (`HF_ENDPOINT`): what it holds, fetching it.
 
-huggingface_hub knows the hub's addresses, tokens and errors. The bytes come through
-`models.hub.download`: the library's own download drops what it has of a file when it is killed or a
-connection is reset.
+huggingface_hub knows the hub's addresses, tokens and errors, and `snapshot_download` fetches
+everything but the weights, which `models.hub.download` does.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -17,21 +19,22 @@ from typing import NoReturn
 from huggingface_hub import (
     HfApi,
     constants,
-    get_hf_file_metadata,
-    get_token,
     hf_hub_url,
+    snapshot_download,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from models.hub.conversion import ModelImportError
-from models.hub.download import DownloadError, Patience, fetch, verify
+from models import store
+from models.checkpoints.pretrained import ModelImportError
+from models.hub.download import fetch_large, insist
 
 _SIDE_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")
 """Everything but weights: configuration, tokenizer, card."""
@@ -44,10 +47,13 @@ _WEIGHTS = (
 )
 """Weights for torch, the best first; each is a file, or an index and its parts."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-"""ETag of a large file; a small one's is its git hash, which is of more than its bytes."""
+_WEIGHT_SUFFIXES = (".safetensors", ".bin")
+
+_TIMEOUT = 30.0
+"""Seconds that the hub may take to say what it has."""
 
 _ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -75,17 +81,18 @@ class HubModel:
         if not _ID.fullmatch(name):
             raise ModelImportError(f"{name!r} is neither a directory nor a hub id (owner/model)")
         try:
-            info = HfApi(endpoint=endpoint()).model_info(name, revision=revision)
+            info = HfApi(endpoint=endpoint()).model_info(name, revision=revision, timeout=_TIMEOUT)
         except Exception as error:
             _explain(error, name, revision)
-        if info.sha is None:
+        # Both become names of folders here.
+        if not (_ID.fullmatch(info.id) and _COMMIT.fullmatch(info.sha or "")):
             raise ModelImportError(f"{endpoint()} names no commit of {name}")
-        return cls(info.id, info.sha, tuple(file.rfilename for file in info.siblings or []))
+        return cls(info.id, str(info.sha), tuple(file.rfilename for file in info.siblings or []))
 
     @property
     def folder(self) -> Path:
-        """Where this commit's files go until they are converted; under `HF_HOME`."""
-        return Path(constants.HF_HOME) / "captionbox" / self.name.replace("/", "--") / self.sha
+        """Where this commit's files go until they are converted; what breaks off stays there."""
+        return store.imports_folder() / f"models--{self.name.replace('/', '--')}" / self.sha
 
     def needed(self) -> list[str]:
         """Return the files that an import needs: no folders, no other framework's weights.
@@ -108,64 +115,80 @@ class HubModel:
             f"{self.name} has no weights for PyTorch (model.safetensors or pytorch_model.bin)"
         )
 
-    def fetch(self, file: str, patience: Patience | None = None) -> Path:
-        """Fetch one file into `folder`, going on where an earlier call stopped; return its path.
+    def fetch(self, files: Sequence[str]) -> Path:
+        """Fetch files into `folder`, going on where an earlier call stopped; return `folder`.
 
-        A file in huggingface_hub's own cache is not fetched again.
+        What huggingface_hub's own cache has is not fetched again.
 
         Args:
-            file: one of `files`.
-            patience: when to give up.
+            files: some of `files`.
 
         Raises:
-            ModelImportError: it cannot be fetched, or is damaged.
+            ModelImportError: one cannot be fetched, or is damaged.
         """
-        target = self.folder / file
-        if target.exists():
-            return target
+        large = [file for file in files if file.endswith(_WEIGHT_SUFFIXES)]
+        self._fetch_small([file for file in files if file not in large])
+        for file in large:
+            self._fetch_large(file)
+        return self.folder
+
+    def discard(self) -> None:
+        """Delete what was fetched of this model, of whichever commit."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+    def _fetch_small(self, files: Sequence[str]) -> None:
+        """Fetch files that need not be resumed in their middle."""
+        missing = self._missing(files)
+        if not missing:
+            return
+        one = missing[0] if len(missing) == 1 else ""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            insist(
+                lambda: snapshot_download(
+                    self.name,
+                    revision=self.sha,
+                    local_dir=self.folder,
+                    allow_patterns=[glob.escape(file) for file in missing],
+                    endpoint=endpoint(),
+                ),
+                lambda: -len(self._missing(missing)),
+            )
+            # Where the hub does not answer, it returns what there is, if there is anything.
+            if absent := self._missing(missing):
+                raise LocalEntryNotFoundError(f"{', '.join(absent)} did not come")
+        except Exception as error:
+            _explain(error, self.name, self.sha, one)
+
+    def _fetch_large(self, file: str) -> None:
+        """Fetch one file of weights."""
+        if not self._missing([file]):
+            return
+        url = hf_hub_url(self.name, file, revision=self.sha, endpoint=endpoint())
+        try:
+            fetch_large(url, self.folder / file, endpoint())
+        except Exception as error:
+            _explain(error, self.name, self.sha, file)
+
+    def _missing(self, files: Sequence[str]) -> list[str]:
+        """Return which files have yet to come, after linking what huggingface_hub's cache has."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        missing = []
+        for file in files:
+            target = self.folder / file
+            if target.exists():
+                continue
             cached = try_to_load_from_cache(self.name, file, revision=self.sha)
             if isinstance(cached, str):
                 target.unlink(missing_ok=True)
                 target.symlink_to(cached)
-                return target
-            url = hf_hub_url(self.name, file, revision=self.sha, endpoint=endpoint())
-            about = get_hf_file_metadata(url, endpoint=endpoint())
-            fetch(url, target, about.size, patience, _credentials())
-            if about.etag and _SHA256.fullmatch(about.etag):
-                _check(target, about.etag)
-        except Exception as error:
-            _explain(error, self.name, self.sha, file)
-        return target
-
-    def fetch_all(self, patience: Patience | None = None) -> Path:
-        """Fetch every needed file, as `fetch` does; return `folder`.
-
-        Raises:
-            ModelImportError: one cannot be fetched, or there are no weights for torch.
-        """
-        for file in self.needed():
-            self.fetch(file, patience)
-        return self.folder
+            else:
+                missing.append(file)
+        return missing
 
 
 def endpoint() -> str:
     """Return the hub's address, without a slash at its end."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
-
-
-def _credentials() -> dict[str, str]:
-    token = get_token()
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _check(path: Path, sha256: str) -> None:
-    try:
-        verify(path, sha256=sha256)
-    except DownloadError:
-        path.unlink()
-        raise
 
 
 def _explain(error: Exception, name: str, revision: str | None, file: str = "") -> NoReturn:
@@ -182,11 +205,14 @@ def _explain(error: Exception, name: str, revision: str | None, file: str = "") 
         text = f"{name} has no revision {revision!r}"
     elif isinstance(error, HFValidationError):
         text = f"{name!r} is neither a directory nor a hub id (owner/model)"
-    elif isinstance(error, HfHubHTTPError) and error.response.status_code == 404:
+    elif isinstance(error, HfHubHTTPError) and error.response.status_code == 404 and file:
         text = f"{name} has no file {file!r} at revision {revision}"
-    elif isinstance(error, DownloadError):
-        text = str(error)
     else:
         what = f"{name}'s file {file}" if file else name
-        text = f"{what} cannot be fetched from {where}: {error}"
+        if isinstance(error, OSError) and error.strerror:
+            text = f"{what} cannot be written: {error.strerror}"
+        else:
+            # The library's own sentence about its cache does not say what is wrong.
+            cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
+            text = f"{what} cannot be fetched from {where}: {cause or error}"
     raise ModelImportError(text) from error

@@ -4,7 +4,7 @@ Flags alone do not tell. torch packs bfloat16 on a processor that lacks the inst
 it (and then fails), a limit such as `ONEDNN_MAX_CPU_ISA` takes away what the flags promise, and
 whether sums of products of bytes are right depends on the library as much as on the processor.
 
-No torch at import: the gateway reads the names of the formats from the modules above.
+No torch at import; `models.runtimes.formats` says what follows for a backend.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
-from models.api.backend import Backend, has_openvino
-from models.api.precision import Precision
+from models.api.device import Precision
 
 _LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("AMX", ("amx_bf16", "amx_int8")),
@@ -29,10 +28,6 @@ _LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 _NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 _VNNI = ("avx512_vnni", "avx_vnni", "amx_int8")
-
-
-class PrecisionError(ValueError):
-    """This processor does not compute in the format asked for. The message is one sentence."""
 
 
 @cache
@@ -109,34 +104,6 @@ def sums_of_bytes_are_exact() -> bool:
     finally:
         torch.backends.quantized.engine = engine
     return bool(torch.allclose(found, torch.tensor(64 * 255 * 127.0), rtol=1e-3))
-
-
-@cache
-def openvino_computes_bf16() -> bool:
-    """Whether OpenVINO computes in bfloat16 here; elsewhere it would take float32 unasked."""
-    from models.runtimes.openvino.core import shared_core
-
-    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def formats(backend: Backend) -> tuple[Precision, ...]:
-    """Return the formats that a backend computes in on this processor, float32 first."""
-    asked = openvino_computes_bf16 if backend == "openvino" and has_openvino() else packs_bf16
-    return ("fp32", "bf16", "int8") if asked() else ("fp32", "int8")
-
-
-def require(precision: Precision, backend: Backend = "torch") -> None:
-    """Do nothing if this processor computes in a format.
-
-    Raises:
-        PrecisionError: it does not; the message names the format and the processor.
-    """
-    known = formats(backend)
-    if precision not in known:
-        raise PrecisionError(
-            f"this processor ({processor_name()}) does not compute in {precision} on {backend}; "
-            f"take auto, {' or '.join(known)}"
-        )
 
 
 @cache

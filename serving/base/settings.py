@@ -18,8 +18,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.api.backend import BackendSetting
-from models.api.precision import PrecisionSetting
+from models.api.device import BackendSetting, PrecisionSetting
 from serving.base.keys import ApiKey, parse_entries, read_key_file
 from serving.base.logs import LogFormat
 from serving.base.machine import available_cores

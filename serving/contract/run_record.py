@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.runtimes.choose import PrecisionChoice
+from models.api.device import PrecisionChoice
 
 _VARIABLE = "_CAPTIONBOX_RUN_FOLDER"
 _LAST_WORD = "last-word"

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from models.api.device import PrecisionChoice
 from models.api.options import OptionName
 from models.api.preprocessing import Fit
 from models.api.results import Caption
 from models.registry import Kind
-from models.runtimes.choose import PrecisionChoice
 from serving.contract.problem_details import ProblemDetails
 
 

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.api.backend import BackendSetting
 from models.api.captioner import Captioner
+from models.api.device import BackendSetting, PrecisionSetting
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions, UnsupportedOptionError
-from models.api.precision import PrecisionSetting
-from models.runtimes.processor import PrecisionError
+from models.runtimes.formats import PrecisionError
 from serving.base import metrics
 from serving.base.settings import PREFIX
 from serving.contract.messages import EngineAnswer, EngineRequest, unpack

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from models.api.backend import BackendSetting
 from models.api.captioner import Captioner
-from models.api.precision import PrecisionSetting
+from models.api.device import BackendSetting, PrecisionSetting
+from models.choose import load_fastest
 from models.registry import load_captioner
-from models.runtimes.choose import load_fastest
 from serving.contract import run_record
 
 _SPINS = 5000
@@ -45,7 +44,7 @@ def load(
         backend: the setting.
 
     Raises:
-        models.api.backend.BackendError: the model does not run on the backend asked for.
+        models.api.device.BackendError: the model does not run on the backend asked for.
         models.api.metadata.BrokenModelError: the model is damaged.
         ValueError: the model's method cannot compute in the precision asked for.
     """

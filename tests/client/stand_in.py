@@ -23,6 +23,9 @@ VERSION = "0.1.0"
 BROKEN = b"BROKEN"
 """A picture that holds this is damaged."""
 
+SIZE = (640, 480)
+"""Width and height of every picture."""
+
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"picture")
 _NAME = re.compile(rb'name="([^"]*)"(?:; filename="([^"]*)")?')
 
@@ -69,7 +72,7 @@ def answer_to(content: bytes, options: dict[str, Any] | None = None) -> dict[str
             "version": "1.0.0",
             "method": "compact",
         },
-        "image": {"width": 640, "height": 480, "format": "JPEG"},
+        "image": {"width": SIZE[0], "height": SIZE[1], "format": "JPEG"},
         "id": options.get("id", "request-1"),
         "timing_ms": {"decode": 1.0, "queue": 2.0, "inference": 3.0},
     }
@@ -101,6 +104,7 @@ class StandIn:
         answered: names of the pictures whose answer went out completely.
         bodies: bodies of the requests.
         key: API key that it wants.
+    fetches: whether it fetches pictures from addresses.
         most: most requests at once that it saw.
         version: tells this with every answer.
     """
@@ -116,6 +120,7 @@ class StandIn:
     paths: list[str] = field(default_factory=list)
     forms: list[dict[str, Any]] = field(default_factory=list)
     key: str | None = None
+    fetches: bool = True
     most: int = 0
     version: str | None = VERSION
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -210,6 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
         elif path == "/caption":
             self._json(*_caption(files[0][1], form))
+        elif path == "/caption_url" and not self.state.fetches:
+            self._json(403, problem(403, "urls-not-allowed", "URLs not allowed", "Send it."))
         elif path == "/caption_url":
             self._json(*_caption(b"picture at " + form.pop("url").encode(), form))
         elif path == "/caption_batch":

@@ -117,6 +117,15 @@ def test_a_redirect_tells_the_right_address(either: Either) -> None:
     assert len(either.requests) == 1
 
 
+@pytest.mark.parametrize("location", ["data:image/png;base64,AA==", "app:login", "http://["])
+def test_a_redirect_to_nowhere(either: Either, location: str) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(302, headers={"location": location})
+
+    with pytest.raises(errors.CaptionboxError):
+        either.with_client(answer, {"max_retries": 0}, "caption", PICTURE)
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_servers_are_asked_again_with_growing_jittered_pauses(
     either: Either, status: int

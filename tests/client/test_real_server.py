@@ -28,7 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from tests.drawings import NAMES, caption_of, draw, encode
-from tests.picture_site import Site
+from tests.picture_site import Site, serve_site
 from tests.server import Server
 
 
@@ -192,6 +192,41 @@ def test_the_command(server: Server, tmp_path: Path, command_environment: dict[s
     assert captions == {f"{name}.png": caption_of(name) for name in NAMES}
     errors = {one["source"]: one["error"]["type"] for one in records if "error" in one}
     assert errors == {"broken.jpg": "/problems/broken-image"}
+
+
+def test_addresses_among_files_on_a_server_that_fetches_none(
+    server: Server, tmp_path: Path, command_environment: dict[str, str]
+) -> None:
+    (tmp_path / "bar.png").write_bytes(encode(draw("gold bar")))
+    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    with serve_site() as site:
+        url, gone = site.url("/picture"), site.url("/missing")
+        page = f"<img src={url}><img src={gone}><img src='{dot}' data-src=bar.png><img src='{dot}'>"
+        (tmp_path / "page.html").write_text(page)
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                ["captionbox", *arguments, "--base-url", server.url],
+                cwd=tmp_path,
+                env=command_environment,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
+
+        done = run("caption", "bar.png", url, gone, "bar.png")
+        ring, bar = caption_of("red ring"), caption_of("gold bar")
+        assert done.returncode == 1
+        assert done.stdout.splitlines()[:2] == [f"bar.png\t{bar}", f"{url}\t{ring}"]
+        assert done.stdout.splitlines()[2].startswith(f"{gone}\t\terror: cannot fetch {gone}: ")
+        done = run("alt", "page.html")
+        assert done.returncode == 1 and done.stderr.startswith(f"cannot fetch {gone}: ")
+        expected = page.replace("<img", f'<img alt="{ring}"', 1)
+        expected = expected.replace(
+            f"<img src='{dot}' data", f"<img alt=\"{bar}\" src='{dot}' data"
+        )
+        assert (tmp_path / "page.html").read_text() == expected
 
 
 def test_wrong_options_stop_the_command(

@@ -28,7 +28,7 @@ assert first.version != second.version and fixed.tag == "mine:v1"
 assert store.find("mine:" + first.version) == first
 assert {model.tag for model in store.list_models()} == {first.tag, second.tag, "mine:v1"}
 assert {path.name for path in fixed.path.iterdir()} >= {path.name for path in directory.iterdir()}
-from models.catalogue import load_captioner
+from models.registry import load_captioner
 assert load_captioner(fixed.path).method == "compact"
 try:
     store.find("nobody")
@@ -42,6 +42,16 @@ except ValueError as error:
     assert "Not A Name!" in str(error)
 else:
     raise SystemExit("took a bad name")
+def full(*files):
+    raise OSError("No space left on device")
+store.shutil.copy2 = full
+try:
+    store.install(directory, "mine", "v2")
+except OSError:
+    pass
+assert "mine:v2" not in {model.tag for model in store.list_models()}
+moved = store.install(directory, "moved", "v1", move=True)
+assert not list(directory.iterdir()) and load_captioner(moved.path).method == "compact"
 """
 
 

@@ -6,7 +6,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from models.hub.download import Patience
+from training.data.fetch import Patience
 
 QUICK = Patience(attempts=3, pause=0.01, timeout=2)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from models.hub.download import DownloadError
 from tests.training.bad_server import ANNOTATIONS, PICTURES, QUICK, Server
 from training import download as download_module
 from training.data.coco import load_split
+from training.data.fetch import DownloadError
 from training.download import Archive, Source, download
 
 

@@ -19,8 +19,8 @@ from models.registry import load_captioner
 from tests.checkpoints import write_vit_gpt2
 from training.data.dataset import Collate, TrainingItem
 from training.evaluate import main as evaluate
-from training.export.run_directory import complete_checkpoints
-from training.loop.learning import fix_what_does_not_learn, parameter_groups
+from training.loop.run_directory import complete_checkpoints
+from training.loop.trainer import fix_what_does_not_learn, parameter_groups
 from training.recipes.recipe import load_recipe
 from training.train import main as train
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.api.preprocessing import Pixels
+from models.captioners.base import CaptionVocabulary
 from models.layers.network_protocol import IGNORED, TrainableNetwork
 from training.data.augmentation import augment
 from training.data.coco import CaptionedImage, DataError
@@ -48,6 +50,13 @@ class Encoder(Protocol):
 
     def encode(self, caption: str) -> list[int]:
         """Return the ids of a caption, without start and end tokens."""
+
+
+class TrainingVocabulary(CaptionVocabulary, Encoder, Protocol):
+    """A vocabulary to train with: encodes, decodes, travels with the model."""
+
+    def save(self, directory: Path) -> None:
+        """Write it into `directory`."""
 
 
 class CaptionDataset(Dataset[TrainingItem]):

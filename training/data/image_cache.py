@@ -32,7 +32,7 @@ import numpy as np
 
 from models.api.preprocessing import Pixels, PreprocessSpec
 from training.data.coco import CaptionData, DataError
-from training.data.disk import shortage
+from training.data.machine import shortage
 
 logger = logging.getLogger(__name__)
 

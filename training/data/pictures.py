@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from models.api.preprocessing import Pixels, PreprocessSpec, to_rgb, to_size
 from training.data.coco import CaptionData, CaptionedImage, DataError, Unreadable
 from training.data.image_cache import ImageCache
-from training.data.processes import is_main
+from training.data.machine import is_main
 
 logger = logging.getLogger(__name__)
 

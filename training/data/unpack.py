@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
-from training.data.disk import shortage
+from training.data.machine import shortage
 
 
 class UnpackError(ValueError):

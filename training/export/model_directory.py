@@ -1,54 +1,21 @@
-"""Model directories: where a named one is, and how a trained network becomes one."""
+"""How a trained network becomes a model directory, and its README: the model card."""
 
 from __future__ import annotations
 
 import copy
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from models.api import metadata as metadata_module
-from models.api.metadata import FILE_NAME, BrokenModelError, ModelMetadata
-from models.captioners.base import CaptionVocabulary, NetworkCaptioner
+from models.api.metadata import ModelMetadata
 from models.layers.network_protocol import TrainableNetwork
-from models.registry import captioner_class
-from models.store import find
-from training.data.dataset import Encoder
-from training.export.model_card import card
-from training.export.run_directory import MODEL_NAME
+from training.data.dataset import TrainingVocabulary
+from training.metrics.scores import METRICS, Metric
 
-
-class TrainingVocabulary(CaptionVocabulary, Encoder, Protocol):
-    """A vocabulary to train with: encodes, decodes, travels with the model."""
-
-    def save(self, directory: Path) -> None:
-        """Write it into `directory`."""
-
-
-def model_directory(model: str) -> Path:
-    """Return the directory of a model named by store tag, model directory or run folder.
-
-    Raises:
-        ModelNotFoundError: it is none of these.
-    """
-    for folder in (Path(model), Path(model) / MODEL_NAME):
-        if (folder / FILE_NAME).is_file():
-            return folder
-    return find(model).path
-
-
-def load_trainable(directory: Path) -> NetworkCaptioner:
-    """Load a model directory to train it further: its `network` is a `TrainableNetwork`.
-
-    Raises:
-        BrokenModelError: the model is damaged, or of a method that cannot be trained on.
-    """
-    kind = captioner_class(metadata_module.read(directory).method)
-    if not issubclass(kind, NetworkCaptioner):
-        raise BrokenModelError(f"{kind.method} cannot be trained on")
-    return kind.load_trainable(directory)
+_OURS = "library_name: captionbox"
 
 
 def export(
@@ -72,3 +39,74 @@ def export(
     (fresh / metadata_module.CARD_NAME).write_text(card(metadata), encoding="utf-8")
     shutil.rmtree(directory, ignore_errors=True)
     fresh.rename(directory)
+
+
+def is_ours(text: str) -> bool:
+    """Whether a card was written by `card`, and not by the authors of an imported model."""
+    return _OURS in text
+
+
+def card(metadata: ModelMetadata) -> str:
+    """Return the model card as Markdown; every number in it comes from `metadata`."""
+    lines = [
+        "---",
+        "pipeline_tag: image-to-text",
+        _OURS,
+        *([f"license: {metadata.licence}"] if metadata.licence else []),
+        "---",
+        "",
+        f"# Captionbox `{metadata.method}`",
+        "",
+        f"An image captioner of {metadata.parameters / 1e6:.1f} million parameters, trained with "
+        "Captionbox.",
+        "",
+        "## Data",
+        "",
+        *[f"- {entry}" for entry in metadata.data],
+        "",
+        "## Recipe",
+        "",
+        f"`{metadata.source}`" + (f" at commit {metadata.git_sha}" if metadata.git_sha else ""),
+        "",
+    ]
+    if metadata.metrics:
+        lines += [
+            "## Scores",
+            "",
+            f"Beam search of width {metadata.decode.num_beams}; lower-cased words without "
+            "punctuation; pycocoevalcap's scorers. No number here was measured on training "
+            "pictures.",
+            "",
+            *_table(metadata.metrics),
+        ]
+    if metadata.cider_by_precision:
+        lines += ["## CIDEr by number format", "", *_precision_table(metadata)]
+    if metadata.notes:
+        lines += ["## Notes", "", *[f"- {note}" for note in metadata.notes], ""]
+    return "\n".join(lines)
+
+
+def _precision_table(metadata: ModelMetadata) -> list[str]:
+    measured = metadata.cider_by_precision
+    splits = list(dict.fromkeys(split for scores in measured.values() for split in scores))
+    lines = ["| split | fp32 | " + " | ".join(measured) + " |", "|---" * (len(measured) + 2) + "|"]
+    for split in splits:
+        reference = metadata.metrics.get(split, {}).get("cider")
+        cells = [reference, *(scores.get(split) for scores in measured.values())]
+        shown = ["" if cell is None else METRICS["cider"].text(cell) for cell in cells]
+        lines.append(f"| {split} | " + " | ".join(shown) + " |")
+    return [*lines, ""]
+
+
+def _table(metrics: dict[str, dict[str, float]]) -> list[str]:
+    measured = dict.fromkeys(key for scores in metrics.values() for key in scores)
+    # A score that another version of this code has measured is told by its key.
+    columns = {key: METRICS[key] for key in METRICS if key in measured} | {
+        key: Metric(key, "", None, True) for key in measured if key not in METRICS
+    }
+    names = [metric.name for metric in columns.values()]
+    lines = ["| split | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for split, scores in metrics.items():
+        cells = [m.text(scores[key]) if key in scores else "" for key, m in columns.items()]
+        lines.append(f"| {split} | " + " | ".join(cells) + " |")
+    return [*lines, ""]

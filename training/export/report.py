@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +19,7 @@ from PIL import Image
 from models.api.metadata import ModelMetadata
 from training.data.coco import CaptionedImage, DataError
 from training.data.pictures import read_picture
-from training.export.charts import histogram, line_chart
-from training.export.learning_curve import read_curves
+from training.export.charts import Point, histogram, line_chart
 from training.export.rendering import render
 from training.metrics.scores import (
     HEADLINES,
@@ -145,6 +146,30 @@ def write_report(content: ReportContent, folder: Path, examples: int = 12, seed:
     path = folder / PAGE_NAME
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def read_curves(log: Path, names: Sequence[str]) -> dict[str, list[Point]]:
+    """Return how a run learnt: (epoch, value) points, ascending, of those `names` its log holds.
+
+    A resumed run has written some steps twice; the later line counts. Lines that a kill cut off and
+    values that are no finite numbers are left out.
+    """
+    found: dict[str, dict[int, Point]] = {name: {} for name in names}
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            step, epoch = int(entry["step"]), float(entry["epoch"] or 0.0)
+        except (ValueError, KeyError, TypeError):
+            continue
+        for name in names:
+            value = entry.get(name)
+            if isinstance(value, (int, float)) and math.isfinite(value) and math.isfinite(epoch):
+                found[name][step] = (epoch, float(value))
+    return {
+        name: [point for _, point in sorted(points.items())]
+        for name, points in found.items()
+        if points
+    }
 
 
 def _facts(content: ReportContent) -> list[str]:

@@ -1,8 +1,7 @@
-"""What every training run shares: its data, its validation, its trainer, its resuming."""
+"""What every training run shares: its data, its validation, its trainer, its best model."""
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -20,23 +19,31 @@ from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.options import CaptionOptions
 from models.layers.network_protocol import TrainableNetwork
 from models.registry import captioner_class
-from training.data.dataset import CaptionDataset, Collate
+from models.runtimes.processor import has_bf16
+from training.data.dataset import CaptionDataset, Collate, TrainingVocabulary
 from training.data.image_cache import ImageCache
-from training.data.mixture import DataSource, Mixture
+from training.data.machine import is_main, leave
+from training.data.mixture import Mixture
 from training.data.pictures import PictureReader
-from training.data.processes import is_main, leave, process_count
 from training.data.splits import Splits
-from training.export import run_directory
-from training.export.model_directory import TrainingVocabulary, export
-from training.loop.hardware import use_bf16
-from training.loop.learning import fix_what_does_not_learn
-from training.loop.trainer import CaptionTrainer, Epochs, KeepBest, ReadableEnough, RunLog
-from training.metrics.captioning import caption_images, texts
+from training.loop import run_directory
+from training.loop.captioning import caption_images, texts
+from training.loop.trainer import (
+    CaptionTrainer,
+    Epochs,
+    KeepBest,
+    ReadableEnough,
+    RunLog,
+    fix_what_does_not_learn,
+)
 from training.metrics.scores import HEADLINES, JUDGE, METRICS
 from training.metrics.scoring import score
-from training.recipes.recipe import Recipe, load_recipe
+from training.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+Export = Callable[[TrainableNetwork, TrainingVocabulary, ModelMetadata, Path], None]
+"""Writes a model directory; see `training.export.model_directory.export`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Session:
         tokenizer: its vocabulary.
         metadata: what the exported model will say of itself, scores apart.
         run: the run's folder.
+        export: writes the best model.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
         image_cache: folder for decoded pictures, see `data.image_cache`; None decodes anew.
     """
@@ -60,6 +68,7 @@ class Session:
     tokenizer: TrainingVocabulary
     metadata: ModelMetadata
     run: Path
+    export: Export
     max_steps: int = -1
     image_cache: Path | None = None
 
@@ -108,7 +117,7 @@ class Session:
     def keep(self, scores: dict[str, float]) -> None:
         """Export the network as the run's best model."""
         metrics = {self.splits.validation.name: scores}
-        export(
+        self.export(
             self.network,
             self.tokenizer,
             self.metadata.model_copy(update={"metrics": metrics, "cider_by_precision": {}}),
@@ -206,7 +215,7 @@ def training_arguments(
         warmup_steps=recipe.warmup,
         max_grad_norm=recipe.max_grad_norm,
         use_cpu=not torch.cuda.is_available(),
-        bf16=use_bf16(recipe.bf16),
+        bf16=recipe.bf16 == "on" or (recipe.bf16 == "auto" and bf16_available()),
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,  # the best and the last
@@ -226,76 +235,11 @@ def training_arguments(
     )
 
 
-def write_start(
-    run: Path, recipe: Recipe, data: list[DataSource], tokenizer: TrainingVocabulary
-) -> None:
-    """Write what `--resume` needs: vocabulary, data folders, step and, last, the recipe."""
-    tokenizer.save(run)
-    sources = [{"folder": str(s.folder.resolve()), "weight": s.weight} for s in data]
-    (run / run_directory.DATA_NAME).write_text(json.dumps(sources), encoding="utf-8")
-    pictures = recipe.batch_images * recipe.accumulate * process_count()
-    (run / run_directory.STEP_NAME).write_text(json.dumps(pictures), encoding="utf-8")
-    text = recipe.model_dump_json(indent=2) + "\n"
-    (run / run_directory.RECIPE_NAME).write_text(text, encoding="utf-8")
+def bf16_available() -> bool:
+    """Return whether mixed bfloat16 is fast here: recent GPUs, CPUs with AVX512-BF16 or AMX.
 
-
-def read_start(run: Path) -> tuple[Recipe, list[DataSource]]:
-    """Return the recipe, for as many processes as there are now, and the data of a run to resume.
-
-    Raises:
-        RunError: there is no run, what it says of its data is damaged, or its steps cannot be
-            shared out evenly.
-        RecipeError: its recipe is damaged.
+    CPUs without such instructions emulate bfloat16, several times slower than float32.
     """
-    run_directory.prepare(run, resume=True)
-    recipe = load_recipe(str(run / run_directory.RECIPE_NAME))
-    path = run / run_directory.STEP_NAME
-    if path.is_file():  # runs that began before it existed have none
-        recipe = share_out(recipe, int(path.read_text(encoding="utf-8")), process_count())
-    return recipe, read_sources(run)
-
-
-def share_out(recipe: Recipe, pictures: int, processes: int) -> Recipe:
-    """Return a recipe whose optimiser steps see the same pictures with another number of processes.
-
-    Steps, epochs and schedule then mean what they meant when the run began.
-
-    Args:
-        recipe: as the run began; no process is given more than its `batch_images` at once.
-        pictures: of a step, of all processes together.
-        processes: how many there are now.
-
-    Raises:
-        RunError: the pictures cannot be shared out evenly.
-    """
-    share, rest = divmod(pictures, processes)
-    if rest or not share:
-        raise run_directory.RunError(
-            f"a step of this run sees {pictures} pictures, which {processes} processes cannot "
-            "share evenly: resume with a number that divides them"
-        )
-    accumulate = next(
-        parts
-        for parts in range(1, share + 1)
-        if share % parts == 0 and share // parts <= recipe.batch_images
-    )
-    return recipe.model_copy(update={"batch_images": share // accumulate, "accumulate": accumulate})
-
-
-def read_sources(run: Path) -> list[DataSource]:
-    """Return the data of a run.
-
-    Raises:
-        RunError: there is no run, or what it says of its data is damaged.
-    """
-    path = run / run_directory.DATA_NAME
-    try:
-        return [
-            # Only the folder's name in runs that began before weights existed.
-            DataSource(Path(entry))
-            if isinstance(entry, str)
-            else DataSource(Path(entry["folder"]), float(entry["weight"]))
-            for entry in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise run_directory.RunError(f"{path}: damaged: {error!r}") from error
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return has_bf16()

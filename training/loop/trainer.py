@@ -1,4 +1,7 @@
-"""The training loop: transformers' `Trainer` with two learning rates and a score as judge."""
+"""The training loop: transformers' `Trainer` with two learning rates and a score as judge.
+
+Which weights learn, and how fast, follows from the recipe's freezing and its two learning rates.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,9 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from models.layers.network_protocol import IGNORED, TrainableNetwork
 from training.data.dataset import CaptionDataset
+from training.data.machine import of_main
 from training.data.pictures import check_share
-from training.data.processes import of_main
-from training.export.run_directory import append_log
-from training.loop.learning import parameter_groups
+from training.loop.run_directory import append_log
 from training.loop.weight_average import WeightAverage
 from training.metrics.scores import JUDGE, LOGGED, METRICS, headlines
 from training.recipes.recipe import Recipe
@@ -26,6 +28,39 @@ logger = logging.getLogger(__name__)
 
 Validate = Callable[[], dict[str, float]]
 """Captions the validation split with the network as it is and returns its scores by name."""
+
+
+def fix_what_does_not_learn(network: TrainableNetwork, recipe: Recipe) -> None:
+    """Fix the weights that the recipe never trains.
+
+    To be called before several processes agree on what learns.
+    """
+    module: Any = network
+    if recipe.decoder_learns == "cross-attention":
+        module.requires_grad_(False)
+        for part in network.cross_attention():
+            part.requires_grad_(True)
+    network.let_trunk_learn(recipe.trunk_learning_rate > 0)
+
+
+def parameter_groups(network: TrainableNetwork, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return AdamW's groups: trunk or not, matrices (decayed) or vectors (not)."""
+    module: Any = network
+    trunk = {id(parameter) for parameter in network.trunk_parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        in_trunk = id(parameter) in trunk
+        # A trunk that waits for its first epochs stands still now but learns later.
+        if recipe.trunk_learning_rate > 0 if in_trunk else parameter.requires_grad:
+            groups.setdefault((in_trunk, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": recipe.trunk_learning_rate if in_trunk else recipe.learning_rate,
+            "weight_decay": recipe.weight_decay if decayed else 0.0,
+        }
+        for (in_trunk, decayed), parameters in groups.items()
+    ]
 
 
 class CaptionTrainer(Trainer):
@@ -49,7 +84,7 @@ class CaptionTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return AdamW with the groups of `training.loop.learning`."""
+        """Return AdamW with the groups of `parameter_groups`."""
         if self.optimizer is None:
             # Of the network itself, whatever several processes have wrapped around it.
             network: Any = self.accelerator.unwrap_model(model or self.model)

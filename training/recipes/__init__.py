@@ -1,1 +1,1 @@
-"""Recipes, one file each, every one a `RECIPE`."""
+"""Recipes: one JSON file each, found by its name, and what they are made of."""

@@ -1,22 +1,18 @@
-"""A training recipe: every number of a run that is not the network's own."""
+"""A training recipe: every number of a run that is not the network's own.
+
+The recipes are the JSON files beside this one, found by their names. To add one, write a file.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-RECIPES = {
-    "compact": "training.recipes.compact",
-    "tf-tutorial": "training.recipes.tf_tutorial",
-    "keras-example": "training.recipes.keras_example",
-    "vit-gpt2": "training.recipes.vit_gpt2",
-    "scst": "training.recipes.scst",
-}
-"""Recipe name to the module that holds it as `RECIPE`."""
+_FOLDER = Path(__file__).parent
 
 
 class RecipeError(ValueError):
@@ -47,6 +43,8 @@ class Recipe(BaseModel):
     """How to train a method.
 
     Attributes:
+        about: what it is a recipe of, in a sentence.
+        why: field name to why it has its value.
         method: name in `models.registry`.
         model: overrides of the network's configuration.
         min_word_count: words seen fewer times in the training captions are unknown.
@@ -85,6 +83,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    about: str = ""
+    why: dict[str, str] = Field(default_factory=dict)
     method: str
     model: dict[str, Any] = Field(default_factory=dict)
     min_word_count: Annotated[int, Field(ge=1)] = 1
@@ -114,44 +114,67 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     bf16: Literal["auto", "on", "off"] = "auto"
 
+    @model_validator(mode="after")
+    def _explains_its_own_fields(self) -> Self:
+        for name in self.why:
+            if name not in type(self).model_fields:
+                raise ValueError(f"why explains {name!r}, which is no field of a recipe")
+        return self
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with this code, in alphabetical order."""
+    return sorted(path.stem for path in _FOLDER.glob("*.json"))
+
 
 def load_recipe(name_or_file: str, overrides: list[str] | None = None) -> Recipe:
     """Return a recipe by name or from a JSON file, with overrides applied.
 
     Args:
-        name_or_file: key of `RECIPES`, or the path of a `.json` file with `Recipe`'s fields.
+        name_or_file: one of `recipe_names`, or the path of a `.json` file with `Recipe`'s fields.
         overrides: `key=value` each; `augmentation.flip=0.5` and `model.d_model=256` reach inside.
             Values are JSON where they parse as such, else text.
 
     Raises:
         RecipeError: no such recipe, or a field is unknown or out of range.
     """
-    if name_or_file in RECIPES:
-        recipe: Recipe = import_module(RECIPES[name_or_file]).RECIPE
-        content = recipe.model_dump()
-    else:
-        content = _read(Path(name_or_file))
+    known = recipe_names()
+    path = _FOLDER / f"{name_or_file}.json" if name_or_file in known else Path(name_or_file)
+    if path.suffix != ".json" or not path.is_file():
+        raise RecipeError(f"no recipe {name_or_file!r}; known: {', '.join(known)}, or a .json file")
+    content = _read(path)
     for override in overrides or []:
         _apply(content, override)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise RecipeError(f"{where}: {first['msg']}, got {first['input']!r:.80}") from error
+        raise RecipeError(_sentence(error)) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if path.suffix != ".json" or not path.is_file():
-        known = ", ".join(RECIPES)
-        raise RecipeError(f"no recipe {str(path)!r}; known: {known}, or a .json file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: the top level must be an object")
     return content
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return what is wrong with the first wrong field, and which one that is."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"]]
+    where = ".".join(parts)
+    if first["type"] == "missing":
+        return f"{where}: the recipe lacks this field"
+    if first["type"] == "extra_forbidden":
+        fields = (Augmentation if parts[0] == "augmentation" else Recipe).model_fields
+        close = difflib.get_close_matches(parts[-1], fields, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        return f"{where}: a recipe has no such field{meant}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}, got {first['input']!r:.80}" if where else message
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

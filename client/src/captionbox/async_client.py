@@ -11,9 +11,11 @@ import httpx
 
 from captionbox import batches, calls
 from captionbox.calls import Call
-from captionbox.errors import CaptionboxError
+from captionbox.downloads import AsyncDownloads, fetches_no_urls
+from captionbox.errors import APIStatusError, CaptionboxError
 from captionbox.exchange import Tries, VersionWatch
 from captionbox.images import ImageInput, Link, Upload, load
+from captionbox.network import Route, certificates, route_to
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
@@ -35,6 +37,8 @@ class AsyncCaptionbox:
         api_key: as `Captionbox`.
         timeout: as `Captionbox`.
         max_retries: as `Captionbox`.
+        wait_for_server: as `Captionbox`.
+        fetch_urls: as `Captionbox`.
         transport: asynchronous httpx transport to send with.
 
     Raises:
@@ -48,23 +52,33 @@ class AsyncCaptionbox:
         api_key: str | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,
+        wait_for_server: bool = True,
+        fetch_urls: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._settings = resolve(base_url, api_key, timeout, max_retries)
+        self._settings = resolve(base_url, api_key, timeout, max_retries, wait_for_server)
         self._versions, self._batch_route = VersionWatch(), batches.BatchRoute()
+        self._downloads = AsyncDownloads() if fetch_urls else None
+        self._fetches_here = False
+        # A transport of the caller's own is the way there.
+        address = httpx.URL(self._settings.base_url)
+        self._route = Route() if transport else route_to(address)
         self._http = httpx.AsyncClient(
             base_url=self._settings.base_url,
             headers=self._settings.headers(),
             timeout=self._settings.limits(),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             transport=transport,
+            proxy=self._route.proxy,
+            verify=False if transport else certificates(),
+            trust_env=False,
         )
 
     async def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
         """Caption one image; see `Captionbox.caption`."""
         given(options)
         loaded = await asyncio.to_thread(load, image)
-        return await self._send(calls.caption_call(loaded, options))
+        return await self._caption(loaded, options)
 
     async def caption_batch(
         self, images: Sequence[ImageT], **options: Unpack[CaptionOptions]
@@ -72,7 +86,7 @@ class AsyncCaptionbox:
         """Caption a list of images with few requests; see `Captionbox.caption_batch`."""
         given(options)
         loaded = [await self._load_or_error(image) for image in images]
-        answers = await self._carry_out(batches.plan(loaded, options, self._batch_route))
+        answers = await self._carry_out(batches.plan(loaded, options, self._batch_route), options)
         return batches.outcomes(images, answers)
 
     def caption_many(
@@ -119,6 +133,8 @@ class AsyncCaptionbox:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+        if self._downloads:
+            await self._downloads.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -141,12 +157,14 @@ class AsyncCaptionbox:
 
     async def _send(self, call: Call[T]) -> T:
         request = call.build_with(self._http.build_request)
-        tries = Tries(self._settings, self._versions)
+        tries = Tries(self._settings, self._route, self._versions)
         while True:
             try:
                 response = await self._http.send(request)
             except httpx.RequestError as error:
                 pause = tries.failed(error)
+            except httpx.InvalidURL as error:
+                raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:
@@ -154,18 +172,37 @@ class AsyncCaptionbox:
                 pause = answer
             await asyncio.sleep(pause)
 
-    async def _carry_out(self, plan: batches.Plan) -> dict[int, batches.Answer]:
+    async def _caption(self, image: Upload | Link, options: CaptionOptions) -> CaptionResult:
+        """Ask for one image; fetch it first where the server does not and this client may."""
+        if isinstance(image, Link) and self._downloads and self._fetches_here:
+            image = await self._downloads.fetch(image)
+        try:
+            return await self._send(calls.caption_call(image, options))
+        except APIStatusError as error:
+            if not (isinstance(image, Link) and self._downloads and fetches_no_urls(error)):
+                raise
+        self._fetches_here = True
+        return await self._caption(image, options)
+
+    async def _carry_out(
+        self, plan: batches.Plan, options: CaptionOptions
+    ) -> dict[int, batches.Answer]:
         reply: Any = None
         while True:
             try:
-                call = plan.send(reply)
+                step = plan.send(reply)
             except StopIteration as stop:
                 answers: dict[int, batches.Answer] = stop.value
                 return answers
             try:
-                reply = await self._send(call)
+                reply = await self._take_step(step, options)
             except CaptionboxError as error:
                 reply = error
+
+    async def _take_step(self, step: Call[Any] | Upload | Link, options: CaptionOptions) -> Any:
+        if isinstance(step, Call):
+            return await self._send(step)
+        return await self._caption(step, options)
 
     async def _load_or_error(self, image: ImageInput) -> Upload | Link | CaptionboxError:
         try:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from captionbox.calls import Call, caption_call, form, unexpected, upload_field
+from captionbox.calls import Call, form, unexpected, upload_field
 from captionbox.errors import (
     CaptionboxError,
     MethodNotAllowedError,
@@ -38,8 +38,9 @@ ImageT = TypeVar("ImageT", bound=ImageInput)
 Answer = CaptionResult | CaptionboxError
 Indexed = tuple[int, Upload]
 
-Plan = Generator[Call[Any], Any, dict[int, Answer]]
-"""Yields calls, is sent their results or the errors they ended in; returns an answer an image."""
+Plan = Generator[Call[Any] | Upload | Link, Any, dict[int, Answer]]
+"""Yields calls of many images, and single images to be captioned alone; is sent the results or the
+errors that these ended in; returns an answer an image."""
 
 
 class BatchRoute:
@@ -70,7 +71,7 @@ def plan(
         answers.update({index: one for (index, _), one in zip(group, reply, strict=True)})
     alone += [(index, image) for index, image in enumerate(images) if isinstance(image, Link)]
     for index, image in alone:
-        answers[index] = yield caption_call(image, options)
+        answers[index] = yield image
     errors = {i: image for i, image in enumerate(images) if isinstance(image, CaptionboxError)}
     return answers | errors
 

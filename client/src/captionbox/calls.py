@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -25,6 +26,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 _File = tuple[str, tuple[str, bytes, str]]
+_Stream = tuple[str, tuple[str, BytesIO, str]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,13 @@ class Call(Generic[T]):
         """Return the request; `build` is `build_request` of an httpx client."""
         arguments: dict[str, Any] = {}
         if self.files:
-            arguments = {"files": list(self.files), "data": dict(self.form)}
+            # As files, they are sent in pieces, and each piece has the time of `timeout`: a slow
+            # upload is none that stands still.
+            streams: list[_Stream] = [
+                (field, (name, BytesIO(content), kind))
+                for field, (name, content, kind) in self.files
+            ]
+            arguments = {"files": streams, "data": dict(self.form)}
         elif self.body is not None:
             arguments = {"json": dict(self.body)}
         return build(self.method, self.path, **arguments)
@@ -159,4 +167,5 @@ def unexpected(response: httpx.Response, reason: str) -> UnexpectedAnswerError:
 def _first(error: ValidationError) -> str:
     item = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, item["loc"]))
-    return f"{place}: {item['msg']}" if place else item["msg"]
+    reason = item["msg"].removeprefix("Value error, ")
+    return f"{place}: {reason}" if place else reason

@@ -11,9 +11,11 @@ import httpx
 
 from captionbox import batches, calls
 from captionbox.calls import Call
-from captionbox.errors import CaptionboxError
+from captionbox.downloads import Downloads, fetches_no_urls
+from captionbox.errors import APIStatusError, CaptionboxError
 from captionbox.exchange import Tries, VersionWatch
 from captionbox.images import ImageInput, Link, Upload, load
+from captionbox.network import Route, certificates, route_to
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
@@ -32,8 +34,12 @@ class Captionbox:
             `http://localhost:3000`. A path in front of the server's routes is kept.
         api_key: key for a server that wants one; by default `CAPTIONBOX_API_KEY`.
         timeout: seconds that one try may wait for the server; None for no limit.
-        max_retries: further tries after a failed connection, a 429 or a 503; 0 for none.
+        max_retries: further tries after a failed connection, a 408, 429 or 503; 0 for none.
+        wait_for_server: try a failed connection again, too, before there has been any answer.
+        fetch_urls: where the server fetches no http(s) URLs, fetch them here and send the pictures.
+            This machine then asks whatever address is given: only for addresses that you trust.
         transport: httpx transport to send with: for tests, Unix sockets, certificates of your own.
+            Proxies and certificates of the environment are then for `fetch_urls` alone.
 
     Raises:
         ValueError: an argument or its environment variable makes no sense.
@@ -46,16 +52,26 @@ class Captionbox:
         api_key: str | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,
         max_retries: int = DEFAULT_MAX_RETRIES,
+        wait_for_server: bool = True,
+        fetch_urls: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._settings = resolve(base_url, api_key, timeout, max_retries)
+        self._settings = resolve(base_url, api_key, timeout, max_retries, wait_for_server)
         self._versions, self._batch_route = VersionWatch(), batches.BatchRoute()
+        self._downloads = Downloads() if fetch_urls else None
+        self._fetches_here = False
+        # A transport of the caller's own is the way there.
+        address = httpx.URL(self._settings.base_url)
+        self._route = Route() if transport else route_to(address)
         self._http = httpx.Client(
             base_url=self._settings.base_url,
             headers=self._settings.headers(),
             timeout=self._settings.limits(),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             transport=transport,
+            proxy=self._route.proxy,
+            verify=False if transport else certificates(),
+            trust_env=False,
         )
 
     def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
@@ -63,7 +79,8 @@ class Captionbox:
 
         Args:
             image: a path, the file's bytes, a binary file object, a Pillow image, an http(s) URL
-                that the server fetches (if its owner allows that), or a data: URL.
+                that the server fetches (if its owner allows that; otherwise see `fetch_urls`), or a
+                data: URL.
             **options: see `CaptionOptions` for each option and its limits.
 
         Raises:
@@ -74,7 +91,7 @@ class Captionbox:
             TypeError: there is no option of that name, or `image` is of another type.
         """
         given(options)
-        return self._send(calls.caption_call(load(image), options))
+        return self._caption(load(image), options)
 
     def caption_batch(
         self, images: Sequence[ImageT], **options: Unpack[CaptionOptions]
@@ -94,7 +111,7 @@ class Captionbox:
         """
         given(options)
         loaded = [_load_or_error(image) for image in images]
-        answers = self._carry_out(batches.plan(loaded, options, self._batch_route))
+        answers = self._carry_out(batches.plan(loaded, options, self._batch_route), options)
         return batches.outcomes(images, answers)
 
     def caption_many(
@@ -164,6 +181,8 @@ class Captionbox:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        if self._downloads:
+            self._downloads.close()
 
     def __enter__(self) -> Self:
         return self
@@ -186,12 +205,14 @@ class Captionbox:
 
     def _send(self, call: Call[T]) -> T:
         request = call.build_with(self._http.build_request)
-        tries = Tries(self._settings, self._versions)
+        tries = Tries(self._settings, self._route, self._versions)
         while True:
             try:
                 response = self._http.send(request)
             except httpx.RequestError as error:
                 pause = tries.failed(error)
+            except httpx.InvalidURL as error:
+                raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:
@@ -199,18 +220,35 @@ class Captionbox:
                 pause = answer
             time.sleep(pause)
 
-    def _carry_out(self, plan: batches.Plan) -> dict[int, batches.Answer]:
+    def _caption(self, image: Upload | Link, options: CaptionOptions) -> CaptionResult:
+        """Ask for one image; fetch it first where the server does not and this client may."""
+        if isinstance(image, Link) and self._downloads and self._fetches_here:
+            image = self._downloads.fetch(image)
+        try:
+            return self._send(calls.caption_call(image, options))
+        except APIStatusError as error:
+            if not (isinstance(image, Link) and self._downloads and fetches_no_urls(error)):
+                raise
+        self._fetches_here = True
+        return self._caption(image, options)
+
+    def _carry_out(self, plan: batches.Plan, options: CaptionOptions) -> dict[int, batches.Answer]:
         reply: Any = None
         while True:
             try:
-                call = plan.send(reply)
+                step = plan.send(reply)
             except StopIteration as stop:
                 answers: dict[int, batches.Answer] = stop.value
                 return answers
             try:
-                reply = self._send(call)
+                reply = self._take_step(step, options)
             except CaptionboxError as error:
                 reply = error
+
+    def _take_step(self, step: Call[Any] | Upload | Link, options: CaptionOptions) -> Any:
+        if isinstance(step, Call):
+            return self._send(step)
+        return self._caption(step, options)
 
 
 def _load_or_error(image: ImageInput) -> Upload | Link | CaptionboxError:

@@ -3,6 +3,7 @@
 ```
 CaptionboxError
 ├── ImageInputError              the image cannot be read on this side; nothing was sent
+│   └── ImageFetchError          its host on the web does not answer, or not now
 ├── APIConnectionError           no answer: not reachable, or the connection broke
 │   └── APITimeoutError          no answer in time
 ├── UnexpectedAnswerError        an answer came that this version of the package cannot read
@@ -12,6 +13,7 @@ CaptionboxError
     ├── PermissionDeniedError    403
     ├── NotFoundError            404
     ├── MethodNotAllowedError    405
+    ├── RequestTimeoutError      408
     ├── PayloadTooLargeError     413
     ├── UnsupportedMediaTypeError 415
     ├── UnprocessableContentError 422
@@ -47,6 +49,12 @@ class CaptionboxVersionWarning(UserWarning):
 
 class ImageInputError(CaptionboxError):
     """The image cannot be read on this side: no such file, a broken data: URL, nothing in it."""
+
+
+class ImageFetchError(ImageInputError):
+    """The image's host does not answer, or not now. Only where images are fetched on this side."""
+
+    transient = True
 
 
 class APIConnectionError(CaptionboxError):
@@ -132,6 +140,12 @@ class MethodNotAllowedError(APIStatusError):
     """405: the address does not take that method; usually the base URL is wrong."""
 
 
+class RequestTimeoutError(APIStatusError):
+    """408: the upload came too slowly for the server. Sent again before it is raised."""
+
+    transient = True
+
+
 class PayloadTooLargeError(APIStatusError):
     """413: the upload is larger than the server allows (20 MiB unless its owner changed that)."""
 
@@ -178,6 +192,7 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     403: PermissionDeniedError,
     404: NotFoundError,
     405: MethodNotAllowedError,
+    408: RequestTimeoutError,
     413: PayloadTooLargeError,
     415: UnsupportedMediaTypeError,
     422: UnprocessableContentError,

@@ -101,8 +101,13 @@ def load(image: ImageInput) -> Upload | Link:
         )
     if not content:
         raise ImageInputError(f"{_label(image)} is empty")
+    return upload(name, content)
+
+
+def upload(name: str, content: bytes) -> Upload:
+    """Return a file's bytes as an image to send."""
     # A file name that is not valid text on this system must not stop its picture from being sent.
-    return Upload(name.encode("utf-8", "replace").decode(), content, _media_type(content))
+    return Upload(name.encode("utf-8", "replace").decode(), content, media_type(content))
 
 
 def _label(image: ImageInput) -> str:
@@ -181,8 +186,9 @@ _SIGNATURES = (
 )
 
 
-def _media_type(content: bytes) -> str:
-    for offset, mark, media_type in _SIGNATURES:
+def media_type(content: bytes) -> str:
+    """Return what a file is, by its first bytes; `application/octet-stream` where unknown."""
+    for offset, mark, kind in _SIGNATURES:
         if content.startswith(mark, offset):
-            return media_type
+            return kind
     return "application/octet-stream"

@@ -2,8 +2,9 @@
 
 Tried again is only what is safe to repeat and may succeed: every route of the server computes and
 stores nothing, so a request that got no answer because the connection failed may be sent again,
-and so may one that was refused with 429 or 503. Never tried again: a request that the server took
-and did not answer in time (it may still be at work on it), and every other status.
+and so may one that was refused with 429 or 503, or of which too little came in time (408). Never
+tried again: a request that the server took and did not answer in time (it may still be at work on
+it), and every other status.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-RETRIED_STATUSES = frozenset({429, 503})
+from captionbox.network import causes
+
+RETRIED_STATUSES = frozenset({408, 429, 503})
 
 _NEVER_CURED = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
@@ -61,15 +64,19 @@ def may_retry(error: httpx.RequestError) -> bool:
         return isinstance(error, (httpx.ConnectTimeout, httpx.PoolTimeout))
     if not isinstance(error, httpx.TransportError) or isinstance(error, _NEVER_CURED):
         return False
-    return not _is_certificate_trouble(error)
+    if not isinstance(error, httpx.ConnectError):
+        return True
+    return not any(_is_misunderstanding(cause) for cause in causes(error))
 
 
-def _is_certificate_trouble(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def never_connected(error: httpx.RequestError) -> bool:
+    """Whether there was not even a connection."""
+    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError))
+
+
+def _is_misunderstanding(error: BaseException) -> bool:
+    """Whether an encrypted connection is impossible, not only broken off."""
+    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

@@ -27,6 +27,7 @@ class Settings:
     api_key: str | None = field(repr=False)
     timeout: float | None
     max_retries: int
+    wait_for_server: bool = True
 
     def shown_url(self) -> str:
         """Return the base URL for people to read: without a name and password that it may hold."""
@@ -48,7 +49,11 @@ class Settings:
 
 
 def resolve(
-    base_url: str | None, api_key: str | None, timeout: float | None, max_retries: int
+    base_url: str | None,
+    api_key: str | None,
+    timeout: float | None,
+    max_retries: int,
+    wait_for_server: bool = True,
 ) -> Settings:
     """Fill in what was not given from the environment, and check everything.
 
@@ -61,7 +66,8 @@ def resolve(
         raise ValueError(f"timeout is in seconds, above 0, or None for no limit; got {timeout!r}")
     if max_retries < 0:
         raise ValueError(f"max_retries is 0 or more, got {max_retries!r}")
-    return Settings(_check_url(base_url), _check_key(api_key), timeout, max_retries)
+    address, key = _check_url(base_url), _check_key(api_key)
+    return Settings(address, key, timeout, max_retries, wait_for_server)
 
 
 def _check_url(text: str) -> str:

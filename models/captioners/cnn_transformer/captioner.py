@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 
 from models.api import metadata as metadata_module
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
-from models.api.precision import Precision
 from models.captioners.base import NetworkCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
+from models.captioners.cnn_transformer.presets import COMPACT, KERAS_EXAMPLE, TF_TUTORIAL, Preset
 from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class CnnTransformerCaptioner(NetworkCaptioner):
     """
 
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "int8")
+    preset: ClassVar[Preset]
+    """What a network of the method is like that is trained from nothing."""
 
     network: InferenceNetwork | CnnTransformer
     tokenizer: CaptionTokenizer
@@ -77,15 +80,18 @@ class CompactCaptioner(CnnTransformerCaptioner):
     """`compact`, the embedded default."""
 
     method = "compact"
+    preset = COMPACT
 
 
 class TfTutorialCaptioner(CnnTransformerCaptioner):
     """`tf-tutorial`."""
 
     method = "tf-tutorial"
+    preset = TF_TUTORIAL
 
 
 class KerasExampleCaptioner(CnnTransformerCaptioner):
     """`keras-example`."""
 
     method = "keras-example"
+    preset = KERAS_EXAMPLE

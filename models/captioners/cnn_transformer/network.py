@@ -1,7 +1,7 @@
 """CNN encoder + transformer decoder captioner: the network behind `compact` and two tutorials.
 
 Follows Xu et al. 2015 (attention over a grid of CNN features) with the decoder of Vaswani et al.
-2017. `compact.py`, `tf_tutorial.py` and `keras_example.py` beside this file configure it.
+2017. `presets.py` beside this file configures it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from models.backbones import build_backbone
+from models.backbones import find_backbone
 from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.tokenizer import (
     BOS_ID,
@@ -99,11 +99,12 @@ class CnnTransformer(PreTrainedModel):
 
     def __init__(self, config: CnnTransformerConfig) -> None:
         super().__init__(config)
-        trunk = build_backbone(config.backbone)
+        backbone = find_backbone(config.backbone)
+        trunk = backbone.build()
         channels = cast(int, trunk.out_channels)
         width = config.d_model
         self.trunk = trunk
-        self.grid = (-(-config.image_height // 32), -(-config.image_width // 32))
+        self.grid = backbone.grid(config.image_height, config.image_width)
         if config.project_memory:
             self.memory_projection = nn.Linear(channels, width)
             self.memory_norm = nn.LayerNorm(width)

@@ -8,14 +8,14 @@ from typing import ClassVar, Self
 import torch
 
 from models.api import metadata as metadata_module
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
-from models.api.precision import Precision
 from models.captioners.base import NetworkCaptioner
 from models.captioners.vit_gpt2.network import VitGpt2
-from models.captioners.vit_gpt2.packed_layers import pack_gpt2, pack_vit
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
-from models.layers.packing import pack_network
 from models.runtimes.processor import is_narrow
+from models.runtimes.torch.packed_transformers import pack_gpt2, pack_vit
+from models.runtimes.torch.packing import pack_network
 
 
 class VitGpt2Captioner(NetworkCaptioner):

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from models.api import metadata as metadata_module
-from models.api.backend import BackendError
+from models.api.device import BackendError, Precision
 from models.api.metadata import BrokenModelError
-from models.api.precision import Precision
 from models.captioners.base import NetworkCaptioner
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
 from models.runtimes.openvino.files import GraphsInfo, has_graphs

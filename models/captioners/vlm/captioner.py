@@ -17,20 +17,17 @@ from torch import Tensor
 
 from models.api import metadata as metadata_module
 from models.api.captioner import Captioner
-from models.api.metadata import BrokenModelError, ModelMetadata
-from models.api.options import LONGEST_CAPTION, CaptionOptions
-from models.api.precision import Precision
+from models.api.device import Precision
+from models.api.metadata import ModelMetadata
+from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
 from models.api.results import Caption
 from models.captioners.vlm.checkpoint import open_family
-from models.captioners.vlm.convert import vocabulary_hash
-from models.captioners.vlm.families import METHOD
-from models.captioners.vlm.family import Family
+from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
 from models.decoding.phrasing import sentence
 from models.decoding.protocol import Hypothesis, SearchSettings
-from models.registry import honoured_options
 
 _ROWS_AT_ONCE = 48
 """Beams or samples decoded together. Each holds a copy of its picture's keys and values: 40 MB of
@@ -46,12 +43,13 @@ class ImageTextToTextCaptioner(Captioner):
     """
 
     method = METHOD
+    honours = DECODING_OPTIONS | {"prompt"}
 
     def __init__(self, family: Family, metadata: ModelMetadata) -> None:
         self.family = family
         self.preprocess = metadata.preprocess
         self.defaults = metadata.decode
-        self.honours = honoured_options(metadata)
+        self.honours = metadata.honoured(self.honours)
         scale, offset = normalisation(metadata.preprocess)
         self._scale = torch.from_numpy(scale)[:, None, None]  # [3, 1, 1]
         self._offset = torch.from_numpy(offset)[:, None, None]
@@ -61,9 +59,7 @@ class ImageTextToTextCaptioner(Captioner):
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
         family = open_family(directory)
-        expected = metadata.vocabulary_sha256
-        if expected and expected != vocabulary_hash(family.tokenizer):
-            raise BrokenModelError("the tokenizer is not the one this model learnt with")
+        metadata.check_vocabulary(family.vocabulary_hash())
         return cls(family, metadata)
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from models.api.metadata import vocabulary_hash
 from models.api.options import DecodeDefaults, UnsupportedValueError
 from models.api.preprocessing import PreprocessSpec
-from models.captioners.vlm.families import METHOD
 from models.captioners.vlm.step import NetworkStep, Prefill
-from models.hub.preprocessor_config import read_spec
+from models.checkpoints.preprocessor_config import read_spec
+
+METHOD = "image-text-to-text"
+"""The method that the families make up."""
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -52,7 +55,8 @@ class Family(ABC):
         """Return how pictures reach the network.
 
         Args:
-            settings: of the image processor, see `models.hub.preprocessor_config.read_content`.
+            settings: of the image processor, see `read_content` of
+                `models.checkpoints.preprocessor_config`.
 
         Raises:
             ModelImportError: `settings` cannot be followed.
@@ -128,6 +132,11 @@ class Family(ABC):
         for marker in self.tokenizer.added_tokens_encoder:
             if marker.strip() and marker in prompt:
                 raise UnsupportedValueError("prompt", METHOD, f"{marker!r} is a marker, not a word")
+
+    def vocabulary_hash(self) -> str:
+        """Return a hash of all words; see `models.api.metadata.vocabulary_hash`."""
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        return vocabulary_hash(sorted(vocabulary, key=lambda word: (vocabulary[word], word)))
 
     def decoded(self, ids: Sequence[int]) -> str:
         """Return the text of ids, special tokens left out."""

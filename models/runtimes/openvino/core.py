@@ -1,4 +1,4 @@
-"""OpenVINO's one core in this process, and what a core does to the signals of its thread.
+"""OpenVINO itself: its one core in this process, and what a core does to its thread's signals.
 
 A core's processor plugin gives the thread that loads it another stack for signal handlers, and
 unmaps this stack when the core goes. Of two cores, the one that goes last puts back the stack of
@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from typing import Any
 
-from models.api.backend import import_openvino
+from models.api.device import INSTALL, BackendError
 
 
 class _Stack(ctypes.Structure):
@@ -33,6 +34,20 @@ _DISABLED = 2
 """`SS_DISABLE`."""
 
 
+def import_openvino(module: str = "openvino") -> Any:
+    """Import OpenVINO, or a package that works on its graphs, without telemetry.
+
+    Raises:
+        BackendError: it is not installed.
+    """
+    # They report every use to their maker unless this package is missing.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise BackendError(f"{error.name} is not installed: {INSTALL}") from error
+
+
 @cache
 def shared_core() -> Any:
     """Return this process's core, the same always.
@@ -41,6 +56,16 @@ def shared_core() -> Any:
         BackendError: OpenVINO is not installed.
     """
     return import_openvino().Core()
+
+
+@cache
+def computes_bf16() -> bool:
+    """Whether OpenVINO computes in bfloat16 here; elsewhere it would take float32 unasked.
+
+    Raises:
+        BackendError: OpenVINO is not installed.
+    """
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @contextmanager

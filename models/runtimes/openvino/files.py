@@ -10,8 +10,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError
-from models.api.precision import Precision
 
 FOLDER = "openvino"
 _INFO = "graphs.json"

@@ -1,4 +1,4 @@
-"""A `vit-gpt2` as OpenVINO graphs, made of its own weights.
+"""A network with GPT-2 as OpenVINO graphs, made of its own weights.
 
 Four graphs, because a graph is run as a whole and in one precision: `encoder` brings pictures to
 the decoder's memory; `pictures` makes each layer's cross-attention keys and values of it, once a
@@ -13,22 +13,37 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.api.backend import import_openvino
-from models.api.precision import Precision
-from models.captioners.vit_gpt2.network import VitGpt2
-from models.runtimes.openvino.core import signal_stack_kept
+from models.api.device import Precision
+from models.layers.network_protocol import CaptionNetwork
+from models.runtimes.openvino.core import import_openvino, signal_stack_kept
 from models.runtimes.openvino.files import FOLDER, GraphsInfo, graph_path
 
 
+class Gpt2Network(CaptionNetwork, Protocol):
+    """A network whose decoder is transformers' GPT-2 with cross-attention: a `vit-gpt2`'s.
+
+    Attributes:
+        grid: rows and columns of the picture's patches.
+        text: the decoder, a `Gpt2Decoder` of `models.captioners.vit_gpt2`.
+    """
+
+    grid: tuple[int, int]
+    text: Any
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens that may be produced."""
+
+
 def write_graphs(
-    network: VitGpt2,
+    network: Gpt2Network,
     directory: Path,
     weights: tuple[Precision, ...],
     pictures: NDArray[np.uint8],
@@ -99,7 +114,7 @@ def _quantised(graph: Any, samples: list[NDArray[Any]] | None) -> Any:
 
 
 def _modules(
-    network: VitGpt2, pixels: tuple[int, ...], memory: tuple[int, ...]
+    network: Gpt2Network, pixels: tuple[int, ...], memory: tuple[int, ...]
 ) -> Iterator[tuple[str, nn.Module, Any, list[Any]]]:
     """Yield each graph's name, module, example of its input, and shapes (-1: any size)."""
     text = network.text
@@ -123,7 +138,7 @@ def _modules(
 class _Encoder(nn.Module):
     """From `uint8 [B, 3, H, W]` to memory `[B, S, D]`."""
 
-    def __init__(self, network: VitGpt2) -> None:
+    def __init__(self, network: Gpt2Network) -> None:
         super().__init__()
         self.network = network
 

@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.api.backend import import_openvino
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError
-from models.api.precision import Precision
-from models.runtimes.openvino.core import shared_core
+from models.runtimes.openvino.core import import_openvino, shared_core
 from models.runtimes.openvino.files import GraphsInfo, graph_path
 from models.runtimes.processor import is_narrow
 

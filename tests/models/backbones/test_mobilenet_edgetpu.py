@@ -6,7 +6,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.backbones import build_backbone
 from models.backbones.mobilenet_edgetpu import (
     MobileNetEdgeTpu,
     SameConv2d,
@@ -61,17 +60,6 @@ def test_residual_only_where_shapes_match_and_width_is_not_768() -> None:
     trunk = MobileNetEdgeTpu()
     residual = [index for index, block in enumerate(trunk.blocks) if block.residual]
     assert residual == [1, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19]
-
-
-def test_efficientnet_has_the_keras_examples_grid() -> None:
-    trunk = build_backbone("efficientnet_b0").eval()
-    with torch.no_grad():
-        assert trunk(torch.zeros(1, 3, 299, 299)).shape == (1, 1280, 10, 10)
-
-
-def test_unknown_backbone_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown backbone 'resnet9000'; known: mobilenet"):
-        build_backbone("resnet9000")
 
 
 def test_classifier_must_have_been_built() -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 import models.api.metadata as metadata_module
 from models.api.options import CaptionOptions
-from models.hub.conversion import ModelImportError
-from models.hub.download import Patience
+from models.checkpoints.pretrained import ModelImportError
 from models.hub.import_model import prepare
 from models.hub.repository import HubModel
 from models.registry import load_captioner
@@ -24,7 +30,6 @@ from tests.hub import Hub, Repository, running
 from tests.server import ROOT, environment
 
 NAME = "nlpconnect/vit-gpt2-image-captioning"
-QUICK = Patience(attempts=2, pause=0.01, timeout=5)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-    monkeypatch.setattr("models.hub.repository.constants.HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    # It hands on 10 MB at a time, and waits for seconds between its tries, as we do.
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 10)
+    hasty = SimpleNamespace(sleep=lambda seconds: None)
+    for module in ("huggingface_hub.file_download", "huggingface_hub.utils._http"):
+        monkeypatch.setattr(f"{module}.time", hasty)
+    monkeypatch.setattr("models.hub.download.time", hasty)
+    monkeypatch.setattr("models.hub.download.ATTEMPTS", 2)
+    monkeypatch.setattr("models.store.imports_folder", lambda: tmp_path / "imports")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with running() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -98,7 +111,7 @@ def test_a_directory_gives_the_same_model(hub: Hub, checkpoint: Path, tmp_path: 
 def test_a_broken_connection_is_gone_on_with(hub: Hub, checkpoint: Path, how: str) -> None:
     hub.cuts = [(0.5, how), (0.5, how)]
     found = HubModel.find(NAME)
-    path = found.fetch("pytorch_model.bin", QUICK)
+    path = found.fetch(["pytorch_model.bin"]) / "pytorch_model.bin"
     assert path.read_bytes() == (checkpoint / "pytorch_model.bin").read_bytes()
     ranges = [r for method, path, r in hub.asked if method == "GET" and path.startswith("/cdn")]
     assert ranges[0] is None
@@ -108,16 +121,16 @@ def test_a_broken_connection_is_gone_on_with(hub: Hub, checkpoint: Path, how: st
 
 
 def test_a_second_run_goes_on_where_the_first_gave_up(hub: Hub, checkpoint: Path) -> None:
-    hub.cuts = [(0.5, "close"), (0.0, "close"), (0.0, "close")]
+    hub.cuts = [(0.5, "close"), *[(0.0, "close")] * 20]
     found = HubModel.find(NAME)
     with pytest.raises(ModelImportError, match="gave up after 2 attempts without progress"):
-        found.fetch("pytorch_model.bin", QUICK)
+        found.fetch(["pytorch_model.bin"])
     hub.cuts, hub.asked = [], []
-    path = found.fetch("pytorch_model.bin", QUICK)
+    path = found.fetch(["pytorch_model.bin"]) / "pytorch_model.bin"
     assert path.read_bytes() == (checkpoint / "pytorch_model.bin").read_bytes()
     assert [r for method, _, r in hub.asked if method == "GET" and r]
     hub.asked = []
-    assert found.fetch("pytorch_model.bin") == path
+    assert found.fetch(["pytorch_model.bin"]) == path.parent
     assert hub.asked == []
 
 
@@ -125,9 +138,11 @@ def test_damaged_bytes_are_found_out(hub: Hub) -> None:
     hub.damage = True
     found = HubModel.find(NAME)
     with pytest.raises(ModelImportError, match=r"SHA-256 .* expected .*: damaged"):
-        found.fetch("pytorch_model.bin", QUICK)
+        found.fetch(["pytorch_model.bin"])
     hub.damage = False
-    assert found.fetch("pytorch_model.bin", QUICK).is_file()
+    # Nor is more than there can be gone on with.
+    (found.folder / "pytorch_model.bin.part").write_bytes(b"x" * 10_000_000)
+    assert (found.fetch(["pytorch_model.bin"]) / "pytorch_model.bin").is_file()
 
 
 def test_what_huggingface_hub_has_is_not_fetched_again(
@@ -140,9 +155,85 @@ def test_what_huggingface_hub_has_is_not_fetched_again(
         if path.is_file():
             (cache / found.sha / path.name).write_bytes(path.read_bytes())
     hub.asked = []
-    folder = found.fetch_all()
+    folder = found.fetch(found.needed())
     assert (folder / "vocab.json").read_bytes() == (checkpoint / "vocab.json").read_bytes()
     assert hub.asked == []
+
+
+def test_weights_that_huggingface_hub_has_are_not_fetched_for_want_of_a_card(
+    hub: Hub, checkpoint: Path, tmp_path: Path
+) -> None:
+    found = HubModel.find(NAME)
+    cache = tmp_path / "hf" / "hub" / f"models--{NAME.replace('/', '--')}" / "snapshots"
+    (cache / found.sha).mkdir(parents=True)
+    shutil.copy(checkpoint / "pytorch_model.bin", cache / found.sha)
+    (tmp_path / "model").mkdir()
+    prepare(NAME, tmp_path / "model")
+    assert "pytorch_model.bin" not in hub.fetched()
+    assert (cache / found.sha / "pytorch_model.bin").is_file()
+
+
+def test_a_hub_that_falls_silent_is_said_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = HubModel.find(NAME)
+    found.fetch(["config.json"])
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelImportError, match=r"README\.md cannot be fetched from http://127"):
+        found.fetch(["README.md"])
+    with pytest.raises(ModelImportError, match=r"model\.bin cannot be fetched from http://127"):
+        found.fetch(["pytorch_model.bin"])
+
+
+def test_a_machine_that_is_told_to_stay_offline_says_so(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelImportError, match="HF_HUB_OFFLINE"):
+        prepare(NAME, tmp_path)
+    assert hub.asked == []
+
+
+def test_a_full_disk_is_said_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found = HubModel.find(NAME)
+    monkeypatch.setattr("models.hub.download.http_get", full)
+    with pytest.raises(ModelImportError, match=r"model\.bin cannot be written: No space left"):
+        found.fetch(["pytorch_model.bin"])
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_safetensors_are_taken_as_they_are(hub: Hub, tmp_path: Path, parts: int) -> None:
+    source = write_vit_gpt2(tmp_path / "source", pickled=False)
+    weights = [source / "model.safetensors"]
+    if parts == 2:
+        weights = split(weights[0])
+    hub.repositories[NAME] = Repository(source)
+    targets = [tmp_path / "one", tmp_path / "two"]
+    for target, origin in zip(targets, [NAME, str(source)], strict=True):
+        target.mkdir()
+        prepare(origin, target)
+        for path in weights:
+            assert (target / path.name).read_bytes() == path.read_bytes()
+            # Not the same file: what somebody does to his own must not reach the store's.
+            assert (target / path.name).stat().st_nlink == 1
+        assert load_captioner(target).caption(random_pictures(1), CaptionOptions())[0][0].text
+
+
+def split(path: Path) -> list[Path]:
+    """Turn a file of weights into two and an index; return the two."""
+    tensors = load_file(path)
+    path.unlink()
+    names = sorted(tensors)
+    parts, index = [], {}
+    for number, half in enumerate((names[::2], names[1::2]), 1):
+        part = path.with_name(f"model-{number:05}-of-00002.safetensors")
+        save_file({name: tensors[name] for name in half}, part, {"format": "pt"})
+        index.update(dict.fromkeys(half, part.name))
+        parts.append(part)
+    content = {"metadata": {}, "weight_map": index}
+    path.with_name("model.safetensors.index.json").write_text(json.dumps(content))
+    return parts
 
 
 def test_a_revision_is_pinned(hub: Hub) -> None:
@@ -154,13 +245,20 @@ def test_a_revision_is_pinned(hub: Hub) -> None:
         HubModel.find(NAME, "v9")
 
 
+@pytest.mark.parametrize("sha", ["../../..", "main", ""])
+def test_what_is_no_commit_becomes_no_folder(hub: Hub, sha: str) -> None:
+    hub.repositories[NAME].revisions = {"main": sha}
+    with pytest.raises(ModelImportError, match="names no commit of"):
+        HubModel.find(NAME)
+
+
 def test_gated_models_want_a_token(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repositories[NAME].gated = True
     with pytest.raises(ModelImportError, match="is gated: accept its terms"):
-        HubModel.find(NAME).fetch("config.json")
+        HubModel.find(NAME).fetch(["config.json"])
     monkeypatch.setenv("HF_TOKEN", "hf_good")
-    assert HubModel.find(NAME).fetch("config.json").is_file()
-    assert HubModel.find(NAME).fetch("pytorch_model.bin").is_file()
+    for file in ("config.json", "pytorch_model.bin"):
+        assert (HubModel.find(NAME).fetch([file]) / file).is_file()
     # The token is the hub's; no other host gets to see it.
     assert hub.leaked == []
 
@@ -235,12 +333,71 @@ def test_a_directory_has_no_revision(checkpoint: Path, tmp_path: Path) -> None:
         prepare(str(checkpoint), tmp_path, "main")
 
 
-def test_the_command(hub: Hub, tmp_path: Path) -> None:
-    env = {
-        **environment(tmp_path / "bentoml"),
+def surroundings(hub: Hub, folder: Path) -> dict[str, str]:
+    """Return an environment in which the command leaves everything in `folder`."""
+    (folder / "tmp").mkdir(parents=True)
+    return {
+        **environment(folder / "bentoml"),
         "HF_ENDPOINT": hub.url,
-        "HF_HOME": str(tmp_path / "hf2"),
+        "HF_HOME": str(folder / "hf"),
+        "TMPDIR": str(folder / "tmp"),
     }
+
+
+def taken(folder: Path) -> int:
+    """Return the bytes on disk of all that is in a folder; what has two names counts once."""
+    sizes = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                about = (Path(place) / name).lstat()
+                sizes[about.st_ino] = about.st_blocks * 512
+    return sum(sizes.values())
+
+
+def test_a_killed_import_goes_on_and_makes_one_copy(hub: Hub, tmp_path: Path) -> None:
+    source = write_vit_gpt2(tmp_path / "source", pickled=False)
+    weights = source / "model.safetensors"
+    # What nobody asks for makes it large.
+    large = {**load_file(weights), "ballast": torch.rand(12_000_000)}
+    save_file(large, weights, {"format": "pt"})
+    size = weights.stat().st_size
+    hub.repositories[NAME] = Repository(source)
+    home = tmp_path / "home"
+    env = surroundings(hub, home)
+    command = [sys.executable, "-m", "models", "import", NAME, "--as", "vit-gpt2"]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
+
+    hub.cuts = [(0.7, "stall")]
+    killed = start()
+    deadline = time.monotonic() + 120
+    while taken(home) < size * 0.4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    killed.kill()
+    killed.communicate()
+
+    hub.asked = []
+    peak = 0
+    done = start()
+    while done.poll() is None:
+        peak = max(peak, taken(home))
+        time.sleep(0.005)
+    assert done.returncode == 0, done.communicate()[1]
+    (wanted,) = [r for method, path, r in hub.asked if method == "GET" and "/cdn/" in path]
+    assert wanted is not None
+    assert int(wanted.removeprefix("bytes=").rstrip("-")) >= size * 0.4
+    assert size < peak < 1.1 * size
+    (stored,) = (home / "bentoml" / "models" / "vit-gpt2").glob("*/model.safetensors")
+    assert stored.read_bytes() == weights.read_bytes()
+    assert list((home / "bentoml" / "captionbox" / "imports").iterdir()) == []
+
+
+def test_the_command(hub: Hub, tmp_path: Path) -> None:
+    # Bars, as on a terminal.
+    env = {**surroundings(hub, tmp_path / "home"), "TQDM_POSITION": "-1"}
+    hub.xet = True
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -256,6 +413,9 @@ def test_the_command(hub: Hub, tmp_path: Path) -> None:
     hub.cuts = [(0.3, "reset")]
     done = run("import", NAME, "--as", "vit-gpt2")
     assert done.returncode == 0, done.stderr
+    assert "pytorch_model.bin: 100%" in done.stderr
+    # Neither another protocol nor who is asking.
+    assert not [path for _, path, _ in hub.asked if "xet" in path or "agent" in path]
     assert "serve it with CAPTIONBOX_MODELS=vit-gpt2" in done.stderr
     assert "Traceback" not in done.stderr
     assert run("list").stdout.split("\t")[1] == "vit-gpt2"

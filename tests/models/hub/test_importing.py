@@ -9,9 +9,9 @@ from models.api.captioner import Captioner
 from models.api.matcher import Matcher
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.preprocessing import PreprocessSpec
-from models.hub.conversion import ModelImportError, read_json
+from models.checkpoints.preprocessor_config import read_spec
+from models.checkpoints.pretrained import ModelImportError, read_json
 from models.hub.import_model import recognise
-from models.hub.preprocessor_config import read_spec
 from models.hub.repository import HubModel
 from models.registry import METHODS, honoured_options, load_object
 
@@ -107,6 +107,7 @@ def test_preprocessor_files_not_understood(content: dict[str, object]) -> None:
     ("files", "expected"),
     [
         (["model.safetensors", "pytorch_model.bin", "x.py"], ["model.safetensors"]),
+        (["model.safetensors", "../README.md", "/etc/config.json"], ["model.safetensors"]),
         (["config.json", "pytorch_model.bin", "tf_model.h5", "rust_model.ot"], None),
         (
             [

@@ -18,7 +18,7 @@ from models.api import metadata
 from models.api.matcher import TextTooLongError
 from models.api.metadata import BrokenModelError
 from models.api.preprocessing import PreprocessSpec, to_pixels
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 from models.hub.import_model import recognise
 from models.matchers.bridgetower.convert import convert, preprocess_spec
 from models.matchers.bridgetower.matcher import BridgeTowerMatcher

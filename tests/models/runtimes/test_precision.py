@@ -16,8 +16,9 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 import models.api.metadata as metadata_module
+from models import choose
+from models.api.device import Precision, PrecisionSetting, keeps_its_scores
 from models.api.metadata import BrokenModelError, ModelMetadata
-from models.api.precision import Precision, PrecisionSetting, keeps_its_scores
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
 from models.captioners.cnn_transformer.network import CnnTransformer
@@ -25,9 +26,15 @@ from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
 from models.decoding.beam import beam_search
 from models.decoding.protocol import SearchSettings
 from models.layers.attention import kept, look
-from models.layers.packing import Activation, PackedConvolution, activate, pack_linear, pack_network
 from models.registry import load_captioner
-from models.runtimes import choose, processor
+from models.runtimes import formats
+from models.runtimes.torch.packing import (
+    Activation,
+    PackedConvolution,
+    activate,
+    pack_linear,
+    pack_network,
+)
 from models.store import StoredModel
 from serving.engine import captioning as engine
 from tests.formats import needs
@@ -305,13 +312,13 @@ def test_what_is_asked_for_is_taken_even_without_scores(directory: Path) -> None
 def test_a_format_that_the_processor_lacks_is_refused_by_name(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "formats", lambda backend: ("fp32", "int8"))
-    monkeypatch.setattr(processor, "processor_name", lambda: "Old Chip, AVX2")
+    monkeypatch.setattr(formats, "formats", lambda backend: ("fp32", "int8"))
+    monkeypatch.setattr(formats, "processor_name", lambda: "Old Chip, AVX2")
     refusal = (
         r"this processor \(Old Chip, AVX2\) does not compute in bf16 on torch; "
         "take auto, fp32 or int8"
     )
-    with pytest.raises(processor.PrecisionError, match=f"^{refusal}$"):
+    with pytest.raises(formats.PrecisionError, match=f"^{refusal}$"):
         choose.load_fastest(directory, "bf16")
     with pytest.raises(BrokenModelError, match=f"^CAPTIONBOX_PRECISION=bf16: {refusal}$"):
         engine_loads(directory, monkeypatch, "bf16")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from models.runtimes.formats import formats
 from tests.asking import caption, check
 from tests.drawings import draw, encode
 from tests.faults import DEADLY, HANGING, SLOW
@@ -229,8 +230,8 @@ def accepts(server: Server) -> bool:
 # --- the start ------------------------------------------------------------------------------------
 
 
-def failed_start(home: Path, port: int, **settings: str) -> list[str]:
-    """Start a server that cannot start; return the lines that it ends with."""
+def failed_start(home: Path, port: int, **settings: str) -> str:
+    """Start a server that cannot start; return the one line that says why, its last."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "bentoml", "serve", "service:Captioner"),
@@ -246,17 +247,26 @@ def failed_start(home: Path, port: int, **settings: str) -> list[str]:
     )
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stdout
-    return [line for line in done.stdout.splitlines() if "captionbox: " in line]
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if "captionbox: " in line] == lines[-1:], done.stdout
+    return lines[-1]
 
 
-def test_a_truncated_model(bentoml_home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_truncated_model(workers: str, bentoml_home: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(bentoml_home, home)
     (weights,) = home.rglob("model.safetensors")
     weights.write_bytes(weights.read_bytes()[:50_000])
-    lines = failed_start(home, free_port())
-    assert len(lines) == 1
-    assert "captionbox: the model compact:test: the model's files cannot be read: " in lines[0]
+    line = failed_start(home, free_port(), engine_workers=workers)
+    assert line.startswith("captionbox: the model compact:test: the model's files cannot be read: ")
+
+
+def test_a_format_that_the_processor_lacks(bentoml_home: Path) -> None:
+    if "bf16" in formats("torch"):
+        pytest.skip("this processor computes in bf16")
+    line = failed_start(bentoml_home, free_port(), precision="bf16", engine_workers="2")
+    assert line.startswith("captionbox: CAPTIONBOX_PRECISION=bf16: ")
 
 
 def test_a_taken_port(bentoml_home: Path) -> None:
@@ -264,11 +274,10 @@ def test_a_taken_port(bentoml_home: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        lines = failed_start(bentoml_home, port)
-    assert lines == [f"captionbox: cannot listen on 127.0.0.1:{port}: Address already in use"]
+        line = failed_start(bentoml_home, port)
+    assert line == f"captionbox: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
 def test_a_model_that_is_not_there(bentoml_home: Path) -> None:
-    lines = failed_start(bentoml_home, free_port(), models="compact,absent")
-    assert len(lines) == 1
-    assert lines[0].startswith("captionbox: no model 'absent' in the BentoML model store")
+    line = failed_start(bentoml_home, free_port(), models="compact,absent")
+    assert line.startswith("captionbox: no model 'absent' in the BentoML model store")

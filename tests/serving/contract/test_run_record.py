@@ -17,7 +17,7 @@ from tests.server import ROOT, Server
 _WORKER = """
 import sys
 from pathlib import Path
-from models.runtimes import choose
+from models import choose
 choose.candidates = lambda *_: ["fp32", "int8"]  # every processor has both
 # Each worker would find another format to be the fastest.
 wanted = sys.argv[2]

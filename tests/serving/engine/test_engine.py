@@ -15,9 +15,9 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from numpy.typing import NDArray
 
 from models.api.captioner import Captioner
+from models.api.device import Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.options import CaptionOptions, DecodeDefaults, OptionName
-from models.api.precision import Precision
 from models.api.preprocessing import PreprocessSpec
 from models.api.results import Caption
 from models.registry import METHODS, Method

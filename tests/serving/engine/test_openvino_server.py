@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.api.backend import has_openvino
+from models.api.device import has_openvino
 from tests.asking import PICTURE
 from tests.checkpoints import write_vit_gpt2
 from tests.server import ROOT, Server, environment, install

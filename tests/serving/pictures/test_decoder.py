@@ -173,8 +173,8 @@ _MEASURE = r"""
 import json, re, sys
 from pathlib import Path
 from PIL import Image
-from models.preprocessing import PreprocessSpec
-from serving.images import OpenPicture, decode
+from models.api.preprocessing import PreprocessSpec
+from serving.pictures.images import OpenPicture, decode
 
 def peak():
     # Not getrusage: what it tells survives exec, and so is that of the parent.

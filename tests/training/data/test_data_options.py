@@ -9,8 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from training.evaluate import main as evaluate_command
-from training.export.run_directory import complete_checkpoints
-from training.loop.session import read_start
+from training.loop.run_directory import complete_checkpoints
+from training.loop.run_settings import read_start
 from training.train import main as train_command
 
 

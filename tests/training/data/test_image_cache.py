@@ -170,7 +170,7 @@ def test_too_little_space_is_said_first(
     data: CaptionData, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = shutil.disk_usage("/")._replace(free=1000)
-    monkeypatch.setattr("training.data.disk.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("training.data.machine.shutil.disk_usage", lambda _: free)
     with pytest.raises(DataError, match="0 MB free, 0 MB needed to cache 12 pictures"):
         ImageCache(folder, data, SPEC)
 

@@ -15,7 +15,7 @@ from models.api.preprocessing import PreprocessSpec
 from models.api.results import Caption
 from training.data.coco import CaptionData, CaptionedImage, DataError, load_split
 from training.data.pictures import PictureReader, read_picture, without_unreadable
-from training.metrics.captioning import caption_images
+from training.loop.captioning import caption_images
 
 SPEC = PreprocessSpec(height=64, width=64)
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.export.run_directory import RunError, complete_checkpoints
-from training.loop.session import share_out
+from training.loop.run_directory import RunError, complete_checkpoints
+from training.loop.run_settings import share_out
 from training.recipes.recipe import load_recipe
 from training.train import main as train_command
 

@@ -86,6 +86,6 @@ def test_archive_of_something_else(tmp_path: Path) -> None:
 def test_unpacking_needs_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "v.zip").write_bytes(PICTURES)
     free = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr("training.data.disk.shutil.disk_usage", lambda _: free)
+    monkeypatch.setattr("training.data.machine.shutil.disk_usage", lambda _: free)
     with pytest.raises(UnpackError, match=r"0 MB free, 0 MB needed to unpack v\.zip"):
         unpack(tmp_path / "v.zip", tmp_path)

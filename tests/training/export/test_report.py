@@ -16,8 +16,8 @@ from models.api.preprocessing import PreprocessSpec
 from training.data.coco import CaptionedImage, load_split
 from training.evaluate import main as evaluate_command
 from training.export.charts import histogram, line_chart
-from training.export.learning_curve import log_of, read_curves
-from training.export.report import ReportContent, write_report
+from training.export.report import ReportContent, read_curves, write_report
+from training.loop.run_directory import LOG_NAME, find_in_run
 from training.metrics.scoring import score
 
 EVIL = '<script>alert("x")</script>&\'"'
@@ -137,8 +137,9 @@ def test_log_of_a_resumed_and_killed_run(run: Path) -> None:
         "loss": [(0.5, 5.0), (1.0, 4.0), (1.5, 3.0)],
         "eval_cider": [(1.0, 0.3)],
     }
-    assert log_of(str(run)) == log_of(str(run / "model")) == run / "log.jsonl"
-    assert log_of("compact:latest") is None
+    for model in (run, run / "model"):
+        assert find_in_run(str(model), LOG_NAME) == run / "log.jsonl"
+    assert find_in_run("compact:latest", LOG_NAME) is None
 
 
 def test_learning_curve_is_drawn(run: Path, shapes: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from models.api.metadata import ModelMetadata
 from models.api.preprocessing import PreprocessSpec
 from tests.training.export.test_report import content
-from training.export.model_card import card
+from training.export.model_directory import card
 from training.export.report import write_report
 from training.loop.session import training_arguments
 from training.metrics import scores as declarations

@@ -5,12 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from training.recipes.recipe import RECIPES, RecipeError, load_recipe
+from training.recipes.recipe import RecipeError, load_recipe, recipe_names
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "scst"])
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "scst"])
 def test_every_recipe_loads_under_its_method_name(name: str) -> None:
     assert load_recipe(name).method == name
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_says_what_it_is_for(name: str) -> None:
+    assert load_recipe(name).about.endswith((".", "--init."))
+
+
+def test_a_recipe_without_a_method_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text("{}")
+    with pytest.raises(RecipeError, match="method: the recipe lacks this field"):
+        load_recipe(str(path))
 
 
 def test_overrides_reach_inside() -> None:
@@ -33,10 +45,11 @@ def test_recipe_file_is_what_a_run_writes(tmp_path: Path) -> None:
     ("overrides", "message"),
     [
         (["epochs"], "key=value"),
-        (["epoch=3"], "epoch: Extra inputs"),
+        (["epoch=3"], "epoch: a recipe has no such field; did you mean epochs"),
         (["learning_rate=-1"], "learning_rate: .* got -1"),
         (["label_smoothing=high"], "label_smoothing: .* got 'high'"),
-        (["augmentation.spin=1"], r"augmentation\.spin"),
+        (["augmentation.spin=1"], r"augmentation\.spin: a recipe has no such field"),
+        (['why={"epoch": "few"}'], "why explains 'epoch', which is no field of a recipe"),
         (["epochs.x=1"], r"epochs\.x: nothing to set"),
     ],
 )
@@ -46,7 +59,7 @@ def test_bad_overrides_name_the_field(overrides: list[str], message: str) -> Non
 
 
 def test_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(RecipeError, match="no recipe 'coco'; known: compact, tf-tutorial"):
+    with pytest.raises(RecipeError, match="no recipe 'coco'; known: compact, keras-example"):
         load_recipe("coco")
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.server import Server
-from training.export.run_directory import complete_checkpoints
+from training.loop.run_directory import complete_checkpoints
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared" / "data" / "coco-mini"

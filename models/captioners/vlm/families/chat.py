@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from models.api.options import LONGEST_CAPTION, DecodeDefaults, UnsupportedValueError
-from models.captioners.vlm.families import METHOD
-from models.captioners.vlm.family import Family, repeat_ids
+from models.captioners.vlm.family import METHOD, Family, repeat_ids
 from models.captioners.vlm.step import Prefill
 
 REQUEST = "Describe this image in one short sentence."

@@ -12,8 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from models.api.options import DecodeDefaults, UnsupportedValueError
 from models.api.preprocessing import PreprocessSpec
-from models.captioners.vlm.families import METHOD
-from models.captioners.vlm.family import Family, repeat_ids
+from models.captioners.vlm.family import METHOD, Family, repeat_ids
 from models.captioners.vlm.step import Prefill
 
 TASKS = {

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.vlm.families.chat import Chat
-from models.hub.preprocessor_config import read_spec
+from models.checkpoints.preprocessor_config import read_spec
 
 # The library's own, for checkpoints without one.
 _TEMPLATE = (

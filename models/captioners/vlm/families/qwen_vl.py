@@ -11,7 +11,7 @@ from torch import Tensor
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.vlm.families.chat import Chat
 from models.captioners.vlm.family import CLIP_MEAN, CLIP_STD
-from models.hub.preprocessor_config import read_spec
+from models.checkpoints.preprocessor_config import read_spec
 
 _TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for line in "

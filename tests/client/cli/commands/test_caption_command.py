@@ -187,8 +187,9 @@ def test_usage_errors(captionbox: Captionbox, tmp_path: Path, arguments: list[st
 
 def test_an_empty_folder(captionbox: Captionbox, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = captionbox("caption", "empty")
+    done = captionbox("caption", "empty", code=2)
     assert done.stdout == b""
+    assert done.stderr.startswith(b"captionbox: no images found in empty; --recursive")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are text elsewhere")

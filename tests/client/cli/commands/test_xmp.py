@@ -85,6 +85,34 @@ def test_old_descriptions_on_request(
     assert stand_in.asked == {"old.jpg": 1}
 
 
+def test_what_is_described_during_a_run_is_kept(
+    captionbox: Captionbox, photos: Path, fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from captionbox.client import Captionbox as Client
+
+    really = Client.caption
+
+    def meanwhile(self: Client, image: str, **options: object) -> object:
+        if image.endswith("a.jpg"):
+            (photos / "a.jpg").write_bytes(b"\xff\xd8\xffdescribed by hand")
+            fake.parent.joinpath("bin/exiftool").write_text(
+                FAKE.format(python=sys.executable, log=str(fake)).replace('"old" in', '"a.jpg" in')
+            )
+        return really(self, image, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "caption", meanwhile)
+    captionbox("xmp", "photos/a.jpg")
+    assert (photos / "a.jpg").read_bytes() == b"\xff\xd8\xffdescribed by hand"
+
+
+def test_nothing_to_describe(captionbox: Captionbox, tmp_path: Path, fake: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert b"no images found in empty" in captionbox("xmp", "empty", code=2).stderr
+    (tmp_path / "empty" / "a.jpg").write_bytes(b"\xff\xd8\xff")
+    done = captionbox("xmp", "empty", "--exclude", "*.jpg", code=2)
+    assert b"no images found in empty" in done.stderr
+
+
 def test_without_exiftool(
     captionbox: Captionbox, photos: Path, monkeypatch: pytest.MonkeyPatch, stand_in: StandIn
 ) -> None:

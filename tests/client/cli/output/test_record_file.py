@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -40,7 +41,7 @@ def filled(path: Path, name: str) -> bytes:
 def test_cut_anywhere_it_is_taken_up_again(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("captionbox.cli.output.record_file.os.fsync", lambda _: None)
+    monkeypatch.setattr("captionbox.cli.output.part_file.os.fsync", lambda _: None)
     path = tmp_path / "out"
     whole = filled(path, name)
     for cut in range(len(whole) + 1):
@@ -218,3 +219,102 @@ def test_a_long_line_is_written_whole(tmp_path: Path) -> None:
     file._file.close()
     thread.join()
     assert seen[0] == b"a.jpg\t" + b"x" * 1_000_000 + b"\n"
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("name", LINE_FORMATS)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [b"", b"end"])
+def test_saved_again_by_an_editor(tmp_path: Path, name: str, end: bytes, last: bytes) -> None:
+    """With a byte order mark, with Windows' line ends, without an end of the last line."""
+    path = tmp_path / "out"
+    whole = filled(path, name).replace(b"Number 1.", b"My own.").replace(b"\n", end)
+    edited = MARK + (whole if last else whole.removesuffix(end))
+    path.write_bytes(edited)
+    file = opened(path, name)
+    for number in range(5):
+        assert file.past(f"{number}.jpg") is (Past.FAILED if number == 3 else Past.CAPTIONED)
+    file.write(record(5))
+    file.close()
+    assert path.read_bytes().startswith(edited)
+    file = opened(path, name, again=True)
+    assert [file.past(f"{n}.jpg") for n in (2, 3, 4, 5)] == [
+        Past.CAPTIONED, Past.NEW, Past.CAPTIONED, Past.CAPTIONED
+    ]  # fmt: skip
+    file.close()
+    assert b"My own." in path.read_bytes()
+
+
+@pytest.mark.parametrize("name", LINE_FORMATS)
+def test_saved_again_as_utf_16(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out"
+    content = filled(path, name).decode().encode("utf-16")
+    path.write_bytes(content)
+    with pytest.raises(RecordFileError, match="UTF-16; save it as UTF-8"):
+        opened(path, name)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", LINE_FORMATS)
+def test_a_mark_and_nothing_else(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(MARK)
+    file = opened(path, name)
+    file.write(record(1))
+    file.close()
+    assert opened(path, name).past("1.jpg") is Past.CAPTIONED
+
+
+@pytest.mark.parametrize("name", LINE_FORMATS)
+@pytest.mark.parametrize("blank", [" ", ""])
+def test_an_image_without_a_caption_is_not_done(tmp_path: Path, name: str, blank: str) -> None:
+    path = tmp_path / "out"
+    file = opened(path, name)
+    for number in range(3):
+        file.write(record(number))
+    file.write(record(9, failed=True))
+    file.close()
+    for caption in (b"Number 1.", b"Number 1\\."):
+        path.write_bytes(path.read_bytes().replace(caption, blank.encode()))
+    lines = path.read_bytes().splitlines(keepends=True)
+    file = opened(path, name)
+    assert [file.past(f"{n}.jpg") for n in (0, 1, 2, 9)] == [
+        Past.CAPTIONED, Past.NEW, Past.CAPTIONED, Past.FAILED
+    ]  # fmt: skip
+    file.write(record(1))
+    file.close()
+    written = path.read_bytes().splitlines(keepends=True)
+    assert sorted(written[:-1]) == sorted(one for one in lines if b"1.jpg" not in one)
+    file = opened(path, name)
+    assert file.past("1.jpg") is Past.CAPTIONED
+    file.close()
+    assert path.read_bytes().splitlines(keepends=True) == written
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.warns(UserWarning, match="out cannot be locked"):
+        file = opened(tmp_path / "out", "text")
+    file.write(record(1))
+    file.close()
+    assert (tmp_path / "out").read_bytes() == b"1.jpg\tNumber 1.\n"
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("captionbox.cli.output.part_file.os.fsync", refuse)
+    filled(tmp_path / "out", "csv")
+    opened(tmp_path / "out", "csv", again=True).close()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.captioners.cnn_transformer import compact, keras_example, tf_tutorial
+from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.network import CnnTransformer
+from models.captioners.cnn_transformer.presets import COMPACT, KERAS_EXAMPLE, TF_TUTORIAL
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, UNK_ID
 from models.layers.network_protocol import IGNORED
 
@@ -131,9 +132,9 @@ def test_saved_and_loaded_network_is_the_same(
 
 def test_full_size_configurations_have_the_tutorials_sizes() -> None:
     with torch.device("meta"):
-        tutorial = CnnTransformer(tf_tutorial.config(5_000))
-        example = CnnTransformer(keras_example.config(10_000))
-        default = CnnTransformer(compact.config(3_500))
+        tutorial = CnnTransformer(CnnTransformerConfig.of(5_000, TF_TUTORIAL.network))
+        example = CnnTransformer(CnnTransformerConfig.of(10_000, KERAS_EXAMPLE.network))
+        default = CnnTransformer(CnnTransformerConfig.of(3_500, COMPACT.network))
     assert tutorial.token_embedding.weight.shape == (5_000, 256)
     assert len(tutorial.decoder) == 2
     assert tutorial.decoder[0].cross_attention.heads == 2

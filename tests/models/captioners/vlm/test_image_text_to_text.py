@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions, UnsupportedOptionError
 from models.captioners.vlm.captioner import ImageTextToTextCaptioner
-from models.captioners.vlm.families import ARCHITECTURES, FAMILIES, family_class
+from models.captioners.vlm.families import ARCHITECTURES, MODEL_TYPES, family_class
 from models.captioners.vlm.families.blip2 import Blip2
 from models.captioners.vlm.step import merge_ends
-from models.hub.conversion import ModelImportError
+from models.checkpoints.pretrained import ModelImportError
 from models.registry import load_captioner
 from tests.models.captioners.vlm.families import MAKERS, REFERENCES, extended, import_tiny
 
@@ -73,9 +73,9 @@ def pictures(captioner: ImageTextToTextCaptioner, count: int) -> np.ndarray:
 
 
 def test_every_supported_type_has_a_test_here() -> None:
-    tested = {family_class(kind) for kind in FAMILIES}
+    tested = {family_class(kind) for kind in MODEL_TYPES}
     assert {family_class(kind) for kind in MAKERS} == tested
-    assert len(ARCHITECTURES) == len(FAMILIES)
+    assert len(ARCHITECTURES) == len(MODEL_TYPES)
 
 
 def test_captions_differ_between_pictures(captioner: ImageTextToTextCaptioner) -> None:
@@ -235,7 +235,7 @@ def test_foreign_tokenizer_is_refused(directories: dict[str, Path], tmp_path: Pa
     copy = tmp_path / "model"
     shutil.copytree(directories["blip"], copy)
     shutil.copyfile(directories["smolvlm"] / "tokenizer.json", copy / "tokenizer.json")
-    with pytest.raises(BrokenModelError, match="not the one this model learnt with"):
+    with pytest.raises(BrokenModelError, match="not the vocabulary this model learnt with"):
         load_captioner(copy)
 
 

@@ -13,22 +13,22 @@ import torch
 from PIL import Image
 from transformers import DeiTConfig, GPT2Config, SwinConfig, VisionEncoderDecoderConfig
 
-from models.api.backend import BackendError, has_openvino
+from models import choose
 from models.api.captioner import Captioner
+from models.api.device import BackendError, Precision, has_openvino
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
-from models.api.precision import Precision
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.base import NetworkCaptioner
 from models.captioners.vit_gpt2 import openvino_captioner as vit_gpt2_openvino
+from models.captioners.vit_gpt2.captioner import VitGpt2Captioner
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.registry import load_captioner
-from models.runtimes import choose
 from models.runtimes.openvino import export as openvino_export
-from models.runtimes.openvino.calibration import draw_pictures, read_pictures
 from models.runtimes.openvino.files import GraphsInfo
 from models.runtimes.openvino.graphs import write_graphs
 from models.runtimes.openvino.network import OpenVinoNetwork
+from models.runtimes.pictures import draw_pictures, read_pictures
 from models.store import content_version
 from tests.checkpoints import OTHER_ENCODERS, random_pictures
 from tests.formats import needs
@@ -45,7 +45,8 @@ def directory(vit_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small `vit-gpt2` with graphs in every format."""
     target = tmp_path_factory.mktemp("graphs") / "model"
     shutil.copytree(vit_gpt2, target)
-    openvino_export.export(target, openvino_export.WEIGHTS, random_pictures(16))
+    network = VitGpt2Captioner.load_trainable(target).network
+    openvino_export.export(network, target, openvino_export.WEIGHTS, random_pictures(16))
     return target
 
 
@@ -239,7 +240,7 @@ def test_damaged_graphs(directory: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_wrong_graphs_are_noticed(directory: Path) -> None:
-    network = openvino_export.VitGpt2Captioner.load_trainable(directory).network
+    network = VitGpt2Captioner.load_trainable(directory).network
     with torch.no_grad():
         network.text.blocks()[1].mlp.c_proj.weight.neg_()
     with pytest.raises(BackendError, match="do not compute what the model does: off by"):
@@ -302,11 +303,13 @@ def test_signals_are_survived(directory: Path, tmp_path: Path) -> None:
     program = (
         "import gc, os, signal; from pathlib import Path; "
         "from models.registry import load_captioner; "
+        "from models.captioners.vit_gpt2.captioner import VitGpt2Captioner; "
         "from models.runtimes.openvino import export as openvino_export; "
         "from tests.checkpoints import OTHER_ENCODERS, random_pictures; seen = []; "
         "signal.signal(signal.SIGUSR1, lambda *_: seen.append(1)); "
         f"path = Path({str(tmp_path / 'model')!r}); "
-        "openvino_export.export(path, openvino_export.WEIGHTS, random_pictures(2)); "
+        "network = VitGpt2Captioner.load_trainable(path).network; "
+        "openvino_export.export(network, path, openvino_export.WEIGHTS, random_pictures(2)); "
         "held = [load_captioner(path, name, 'openvino') for name in ('fp32', 'int8')]; "
         "del held[0]; gc.collect(); held.append(load_captioner(path, 'fp32', 'openvino')); "
         "del held[0]; gc.collect(); os.kill(os.getpid(), signal.SIGUSR1); "
@@ -324,6 +327,7 @@ def test_drawn_pictures_vary() -> None:
     assert drawn.shape == (32, 3, 40, 56) and drawn.dtype == np.uint8
     assert np.ptp(drawn.mean((1, 2, 3))) > 60 and drawn.std((1, 2, 3)).min() > 10
     assert (draw_pictures(40, 56) == drawn).all()
+    assert (draw_pictures(40, 56, 3) == drawn[:3]).all()
 
 
 def test_pictures_are_read_from_a_folder(tmp_path: Path) -> None:

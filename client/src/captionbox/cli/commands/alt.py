@@ -30,19 +30,20 @@ def alt(
             show_default=False,
         ),
     ] = None,
+    exclude: given.Exclude = None,
     concurrency: given.Concurrency = 8,
     model: given.Model = None,
     prompt: given.Prompt = None,
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Write captions into <img> tags that have no alt.
 
-    Decorative images (alt="", role="presentation", aria-hidden="true") are left alone, and so is
-    every other byte of a page. A page is written all at once when all its images have been asked
-    for; an interrupted run is taken up again by the same command.
+    Decorative images (alt="", role="presentation", aria-hidden="true", spacers) are left alone, and
+    so is every other byte of a page. A page is written all at once when all its images have been
+    asked for; an interrupted run is taken up again by the same command.
     """
     with plain_endings():
         from captionbox.cli.output.diffs import diff
@@ -50,11 +51,13 @@ def alt(
         from captionbox.cli.run.follow import follow
         from captionbox.cli.run.progress import reporter
         from captionbox.cli.run.tally import Tally
+        from captionbox.cli.sources.folders import Exclusions
+        from captionbox.cli.sources.img_tags import MOST_OF_A_SPACER
 
         if not site.exists():
             raise UsageError(f"{site} does not exist")
         work, tally = Site(root or (site if site.is_dir() else site.parent)), Tally()
-        for page in pages(site):
+        for page in pages(site, Exclusions(exclude or ())):
             work.add(page)
         images = work.images()
         with (
@@ -68,11 +71,14 @@ def alt(
             )
             for image, result in follow(outcomes, tally, report):
                 tally.captioned += result is not None
-                for change in work.answer(image, result.text if result else None):
+                text = None
+                if result and max(result.image.width, result.image.height) > MOST_OF_A_SPACER:
+                    text = result.text
+                for change in work.answer(image, text):
                     if dry_run:
                         typer.echo(diff(change.page, change.old, change.new), nl=False)
                     else:
                         write(change)
                         typer.echo(f"{change.page}: {change.count} written")
-            report.remark(tally.summary())
+            report.remark(tally.summary() if images else "no image lacks an alternative text")
         raise typer.Exit(tally.code())

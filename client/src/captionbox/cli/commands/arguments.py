@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _SERVER = "Server"
 _CAPTION = "Captions"
 
-MAX_RETRIES = 6
-"""The command line is more patient than the library: nobody waits for its next line."""
+PATIENCE = 6
+"""Further tries of a run over many images: nobody waits for its next line."""
 
 BaseUrl = Annotated[
     str | None,
@@ -42,9 +42,13 @@ Timeout = Annotated[
     float, typer.Option(help="Seconds to wait for one answer.", rich_help_panel=_SERVER)
 ]
 MaxRetries = Annotated[
-    int,
+    int | None,
     typer.Option(
-        help="Further tries after a failed connection, a 429 or a 503.", rich_help_panel=_SERVER
+        min=0,
+        help="Further tries after a failed connection, a 408, 429 or 503. By default several, but "
+        "none before the server has ever answered.",
+        show_default=False,
+        rich_help_panel=_SERVER,
     ),
 ]
 Concurrency = Annotated[
@@ -52,6 +56,16 @@ Concurrency = Annotated[
 ]
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Search the folders in a folder too.")
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        help="Leave out what has such a name (*, ?, […]), or lies in a folder of such a name. May "
+        "be given several times.",
+        show_default=False,
+    ),
 ]
 
 Model = Annotated[str | None, typer.Option(help=describe("model"), rich_help_panel=_CAPTION)]
@@ -80,9 +94,20 @@ Rerank = Annotated[
 
 
 def make_client(
-    base_url: str | None, api_key: str | None, timeout: float, max_retries: int
+    base_url: str | None,
+    api_key: str | None,
+    timeout: float,
+    max_retries: int | None,
+    usual_retries: int = PATIENCE,
 ) -> Captionbox:
     """Return a client.
+
+    Args:
+        base_url: as given.
+        api_key: as given.
+        timeout: as given.
+        max_retries: as given. Who gives it also waits for a server that is about to start.
+        usual_retries: where it was not given.
 
     Raises:
         UsageError: an argument makes no sense.
@@ -90,15 +115,22 @@ def make_client(
     from captionbox.client import Captionbox
 
     try:
-        return Captionbox(base_url, api_key=api_key, timeout=timeout, max_retries=max_retries)
+        return Captionbox(
+            base_url,
+            api_key=api_key,
+            timeout=timeout,
+            max_retries=usual_retries if max_retries is None else max_retries,
+            wait_for_server=max_retries is not None,
+            fetch_urls=True,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
 def make_async_client(
-    base_url: str | None, api_key: str | None, timeout: float, max_retries: int
+    base_url: str | None, api_key: str | None, timeout: float, max_retries: int | None
 ) -> AsyncCaptionbox:
-    """Return an asynchronous client.
+    """Return an asynchronous client; see `make_client`.
 
     Raises:
         UsageError: an argument makes no sense.
@@ -106,6 +138,13 @@ def make_async_client(
     from captionbox.async_client import AsyncCaptionbox
 
     try:
-        return AsyncCaptionbox(base_url, api_key=api_key, timeout=timeout, max_retries=max_retries)
+        return AsyncCaptionbox(
+            base_url,
+            api_key=api_key,
+            timeout=timeout,
+            max_retries=PATIENCE if max_retries is None else max_retries,
+            wait_for_server=max_retries is not None,
+            fetch_urls=True,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,23 +11,14 @@ import typer
 
 from captionbox.cli.commands import arguments as given
 from captionbox.cli.output.endings import UsageError, plain_endings
+from captionbox.cli.output.format_names import Format, chosen_format
 
 if TYPE_CHECKING:
     from captionbox.async_client import AsyncCaptionbox
     from captionbox.cli.run.run import Sink, Stop
     from captionbox.cli.run.tally import Tally
+    from captionbox.cli.sources.folders import Exclusions
     from captionbox.options import CaptionOptions
-
-
-class Format(StrEnum):
-    """How captions are written."""
-
-    TEXT = "text"
-    JSONL = "jsonl"
-    CSV = "csv"
-    SIDECAR = "sidecar"
-    MD = "md"
-    HTML_ALT = "html-alt"
 
 
 def caption(
@@ -41,8 +31,14 @@ def caption(
         ),
     ],
     output_format: Annotated[
-        Format, typer.Option("--format", "-f", help="How captions are written.")
-    ] = Format.TEXT,
+        Format | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="How captions are written; by default what the ending of --out says, or text.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -54,14 +50,28 @@ def caption(
         ),
     ] = None,
     recursive: given.Recursive = False,
+    exclude: given.Exclude = None,
+    null: Annotated[
+        bool,
+        typer.Option(
+            "--null", "-0", help="Names on standard input end with null bytes (find -print0)."
+        ),
+    ] = False,
     skip_existing: Annotated[
         bool,
         typer.Option(
             "--skip-existing/--no-skip-existing",
-            help="Leave out images that the file or the sidecars already have; otherwise begin "
-            "anew.",
+            help="Leave out images that the file or the sidecars already have; otherwise as "
+            "--overwrite.",
         ),
     ] = True,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Begin anew: replace what the file or the sidecars have, corrected or not.",
+        ),
+    ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again for images recorded as failed.")
     ] = False,
@@ -80,7 +90,7 @@ def caption(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Caption images.
 
@@ -103,16 +113,47 @@ def caption(
     with plain_endings():
         import asyncio
 
+        from captionbox.cli.sources.folders import Exclusions
+
+        lines = chosen_format(output_format, out)
         client = given.make_async_client(base_url, api_key, timeout, max_retries)
-        sink = _open_sink(output_format, out, skip_existing, retry_failed)
-        ordered = out is None and output_format is not Format.SIDECAR
+        inputs = _Inputs(paths, recursive, Exclusions(exclude or ()), null)
+        inputs.check()
+        sink = _open_sink(lines, out, skip_existing and not overwrite, retry_failed)
+        ordered = out is None and lines is not Format.SIDECAR
         try:
-            code = asyncio.run(
-                _caption(client, paths, recursive, sink, options, concurrency, ordered)
-            )
+            code = asyncio.run(_caption(client, inputs, sink, options, concurrency, ordered))
         finally:
             sink.close()
     raise typer.Exit(code)
+
+
+class _Inputs:
+    """The images that the command line names, and those that standard input is to name."""
+
+    def __init__(self, paths: list[str], recursive: bool, excluded: Exclusions, null: bool) -> None:
+        from captionbox.cli.sources.sources import once
+
+        self._paths, self._recursive, self._excluded = paths, recursive, excluded
+        self.null = null
+        self.open = "-" in paths
+        found = (one for path in paths if path != "-" for one in self._expand(path, patterns=True))
+        self.named = list(once(found))
+
+    def check(self) -> None:
+        """Raise UsageError where there are no images, and none to come."""
+        if not self.named and not self.open:
+            deeper = "" if self._recursive else "; --recursive searches the folders in it, too"
+            raise UsageError(f"no images found in {', '.join(self._paths)}{deeper}")
+
+    def of_line(self, line: str) -> Iterable[str]:
+        """Return the images that a line of a list stands for: what it names, and no pattern."""
+        return self._expand(line, patterns=False)
+
+    def _expand(self, argument: str, patterns: bool) -> Iterator[str]:
+        from captionbox.cli.sources.sources import expand
+
+        return expand(argument, self._recursive, self._excluded, patterns=patterns)
 
 
 def _open_sink(
@@ -129,6 +170,8 @@ def _open_sink(
     from captionbox.cli.run.run import StandardOutput
 
     if output_format is Format.SIDECAR:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
         return Sidecars(out, skip_existing, retry_failed)
     lines = LINE_FORMATS[output_format]()
     if out is None:
@@ -141,8 +184,7 @@ def _open_sink(
 
 async def _caption(
     client: AsyncCaptionbox,
-    paths: list[str],
-    recursive: bool,
+    inputs: _Inputs,
     sink: Sink,
     options: CaptionOptions,
     concurrency: int,
@@ -151,19 +193,17 @@ async def _caption(
     """Caption everything, and return the exit code."""
     from asyncio import CancelledError
 
-    from captionbox.cli.run.progress import reporter
+    from captionbox.cli.output.endings import sentence
+    from captionbox.cli.run.progress import reporter, same_place
     from captionbox.cli.run.run import Stop, run
     from captionbox.cli.run.tally import Tally
     from captionbox.cli.sources.feeds import listed
 
     tally, stop = Tally(), Stop()
-    named = _expand((path for path in paths if path != "-"), recursive)
-    everything: list[str] | None = None
-    if "-" in paths:
-        total, sources = None, _with_standard_input(named, recursive, sink, tally, stop)
+    if inputs.open:
+        total, sources = None, _with_standard_input(inputs, sink, tally, stop)
     else:
-        everything = list(named)
-        todo = [source for source in everything if tally.is_new(sink.past(source))]
+        todo = [source for source in inputs.named if tally.is_new(sink.past(source))]
         total, sources = len(todo), listed(todo, stop.event)
     # Captions that appear on the same terminal are progress enough.
     bar = not (ordered and sys.stdout.isatty())
@@ -181,28 +221,27 @@ async def _caption(
                     options,
                     concurrency=concurrency,
                     ordered=ordered,
+                    tell_failures=not (ordered and same_place(sys.stdout, sys.stderr)),
                 )
             except CancelledError:
                 if stop.code is None:
                     raise
             if tally.stopped_by is not None:
-                report.say(f"captionbox: {tally.stopped_by}")
-            report.remark(tally.summary() if everything != [] else "no images found")
+                report.say(f"captionbox: {sentence(tally.stopped_by)}")
+            if inputs.open and not tally.seen and stop.code is None:
+                report.say("captionbox: no images on standard input")
+            else:
+                report.remark(tally.summary())
     return stop.code or tally.code()
 
 
-def _expand(paths: Iterable[str], recursive: bool) -> Iterable[str]:
-    from captionbox.cli.sources.sources import expand, once
-
-    return once(source for path in paths for source in expand(path, recursive))
-
-
 async def _with_standard_input(
-    named: Iterable[str], recursive: bool, sink: Sink, tally: Tally, stop: Stop
+    inputs: _Inputs, sink: Sink, tally: Tally, stop: Stop
 ) -> AsyncIterator[str]:
     """Yield what is to be asked for: what was named, then what arrives on standard input."""
     from captionbox.cli.sources.feeds import listed, standard_input
-    from captionbox.cli.sources.sources import expand, identity
+    from captionbox.cli.sources.lists import ListError
+    from captionbox.cli.sources.sources import identity
 
     seen: set[str] = set()
 
@@ -214,10 +253,13 @@ async def _with_standard_input(
             if tally.is_new(sink.past(source)):
                 yield source
 
-    async for source in listed(new(named), stop.event):
+    async for source in listed(new(inputs.named), stop.event):
         yield source
-    async for line in standard_input(stop.event):
-        for source in new(expand(line, recursive)):
-            if stop.event.is_set():
-                return
-            yield source
+    try:
+        async for line in standard_input(stop.event, inputs.null):
+            for source in new(inputs.of_line(line)):
+                if stop.event.is_set():
+                    return
+                yield source
+    except ListError as error:
+        raise UsageError(str(error)) from error

@@ -17,14 +17,14 @@ def check(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 10.0,
-    max_retries: given.MaxRetries = 0,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Tell whether the server is there, its version and its models."""
     with plain_endings():
         from captionbox.errors import APIStatusError
         from captionbox.version import __version__, mismatch
 
-        with given.make_client(base_url, api_key, timeout, max_retries) as client:
+        with given.make_client(base_url, api_key, timeout, max_retries, 0) as client:
             models = client.models()
             try:
                 version = client.server_version()

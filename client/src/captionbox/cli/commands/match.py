@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -22,16 +23,16 @@ def match(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = 2,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Rank texts by how well they fit an image, best first."""
     with plain_endings():
         from captionbox.cli.output.formats import one_line
 
-        with given.make_client(base_url, api_key, timeout, max_retries) as client:
+        with given.make_client(base_url, api_key, timeout, max_retries, 2) as client:
             result = client.match(image, texts, model=model)
         if as_json:
-            typer.echo(result.model_dump_json(indent=2))
+            typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
             return
         rows = [[f"{one.score:.4f}", one_line(one.text)] for one in result.matches]
         show(["score", "text"], rows)

@@ -17,11 +17,11 @@ def models(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = 2,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """List the models that the server offers."""
     with plain_endings():
-        with given.make_client(base_url, api_key, timeout, max_retries) as client:
+        with given.make_client(base_url, api_key, timeout, max_retries, 2) as client:
             found = client.models()
         if as_json:
             typer.echo(json.dumps([model.model_dump(mode="json") for model in found], indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ def xmp(
         typer.Argument(metavar="PATH", show_default=False, help="Files, folders or patterns."),
     ],
     recursive: given.Recursive = False,
+    exclude: given.Exclude = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace descriptions that are there already.")
     ] = False,
@@ -25,12 +27,13 @@ def xmp(
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 60.0,
-    max_retries: given.MaxRetries = given.MAX_RETRIES,
+    max_retries: given.MaxRetries = None,
 ) -> None:
     """Write captions into the images' XMP and IPTC descriptions. Needs exiftool.
 
     Pixels are not touched. Images that have a description are left alone, so an interrupted run is
-    taken up again by the same command.
+    taken up again by the same command. What cameras write by themselves ("OLYMPUS DIGITAL CAMERA")
+    is no description.
     """
     with plain_endings():
         from captionbox.cli.output.exiftool import ExifTool, ExifToolError
@@ -38,6 +41,7 @@ def xmp(
         from captionbox.cli.run.follow import follow
         from captionbox.cli.run.progress import reporter
         from captionbox.cli.run.tally import Tally
+        from captionbox.cli.sources.folders import Exclusions
         from captionbox.cli.sources.sources import expand, once
         from captionbox.images import is_url
 
@@ -46,7 +50,13 @@ def xmp(
             if is_url(path):
                 raise UsageError(f"{path} is not a file on this machine")
         tally = Tally()
-        sources = list(once(source for path in paths for source in expand(path, recursive)))
+        excluded = Exclusions(exclude or ())
+        sources = list(
+            once(source for path in paths for source in expand(path, recursive, excluded))
+        )
+        if not sources:
+            raise UsageError(f"no images found in {', '.join(paths)}")
+        seen = {source: _state(source) for source in sources}
         done = set() if overwrite else exiftool.described(sources)
         todo = [source for source in sources if source not in done]
         tally.done_before = len(sources) - len(todo)
@@ -60,6 +70,10 @@ def xmp(
             for image, result in follow(outcomes, tally, report):
                 if result is None:
                     continue
+                changed = not overwrite and _state(image) != seen[image]
+                if changed and exiftool.described([image]):
+                    tally.done_before += 1  # somebody has described it meanwhile
+                    continue
                 try:
                     exiftool.describe(image, one_line(result.text))
                     tally.good()
@@ -68,3 +82,12 @@ def xmp(
                     tally.failed += 1
             report.remark(tally.summary())
         raise typer.Exit(tally.code())
+
+
+def _state(source: str) -> tuple[int, int] | None:
+    """Return what differs after a file was changed; None where it is not there."""
+    try:
+        found = os.stat(source)  # noqa: PTH116
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -16,9 +16,11 @@ from captionbox.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    AuthenticationError,
     CaptionboxError,
     CaptionboxVersionWarning,
     ImageInputError,
+    NotFoundError,
 )
 
 
@@ -51,12 +53,14 @@ class Fault(Enum):
 _ABOUT_IMAGE = frozenset({400, 413, 415, 422})
 _REQUEST_KINDS = frozenset({"unsupported-option", "unsupported-media-type"})
 _IMAGE_FIELDS = frozenset({"image", "images", "url"})
+_ADDRESS_KINDS = frozenset({"url-unreachable", "url-timeout"})
+"""What the server meets at one picture's address; it is well itself."""
 
 
 def fault_of(error: CaptionboxError) -> Fault:
     """Return whose fault `error` is."""
     if isinstance(error, ImageInputError):
-        return Fault.IMAGE
+        return Fault.SERVER_ILL if error.transient else Fault.IMAGE
     if isinstance(error, APITimeoutError):
         return Fault.SERVER_ILL
     if isinstance(error, APIConnectionError):
@@ -69,10 +73,35 @@ def fault_of(error: CaptionboxError) -> Fault:
     return Fault.REQUEST
 
 
+def is_about_address(error: CaptionboxError) -> bool:
+    """Whether an error that may pass is that of one picture's host, and tells of no other."""
+    if isinstance(error, APIStatusError):
+        return error.problem.kind in _ADDRESS_KINDS
+    return isinstance(error, ImageInputError)
+
+
 def _is_about_options(error: APIStatusError) -> bool:
     if error.problem.kind in _REQUEST_KINDS:
         return True
     return bool(error.errors) and not any(item.field in _IMAGE_FIELDS for item in error.errors)
+
+
+def sentence(error: CaptionboxError) -> str:
+    """Return what a person at the command line is to read of an error."""
+    if isinstance(error, AuthenticationError):
+        advice = (
+            "the server wants an API key that it knows; set CAPTIONBOX_API_KEY, or give --api-key"
+        )
+        return str(type(error)(error.problem.model_copy(update={"detail": advice})))
+    if isinstance(error, NotFoundError) and error.type == "about:blank":
+        return f"{error}; is that a Captionbox server, and the address right (--base-url)?"
+    return str(error)
+
+
+def of_image(image: str, error: CaptionboxError) -> str:
+    """Return what a person is to read of the error of one image; its name once."""
+    text = sentence(error)
+    return text if image in text else f"{image}: {text}"
 
 
 def exit_code(error: CaptionboxError) -> ExitCode:
@@ -102,7 +131,7 @@ def plain_endings() -> Iterator[None]:
             warnings.showwarning = _warn
             yield
     except CaptionboxError as error:
-        raise _exit(exit_code(error), str(error)) from error
+        raise _exit(exit_code(error), sentence(error)) from error
     except UsageError as error:
         raise _exit(ExitCode.USAGE, str(error)) from error
     except BrokenPipeError as error:

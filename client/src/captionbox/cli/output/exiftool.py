@@ -6,14 +6,24 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from captionbox.cli.output.camera_texts import is_written
 from captionbox.cli.output.endings import UsageError
 from captionbox.cli.sources.sources import identity
+from captionbox.images import media_type
 
 _TAGS = ("XMP-dc:Description", "IPTC:Caption-Abstract", "EXIF:ImageDescription")
+_FILE = "SourceFile"
 _AT_ONCE = 200
+_ENDINGS = {
+    "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "image/png": (".png",),
+    "image/gif": (".gif",),
+    "image/webp": (".webp",),
+    "image/tiff": (".tif", ".tiff"),
+}
 
 
 class ExifToolError(Exception):
@@ -39,15 +49,15 @@ class ExifTool:
     def described(self, sources: Sequence[str]) -> set[str]:
         """Return those of the files that have a description already."""
         found: set[str] = set()
-        for start in range(0, len(sources), _AT_ONCE):
-            paths = {identity(source): source for source in sources[start : start + _AT_ONCE]}
+        for group in _groups(sources):
+            paths = {identity(source): source for source in group}
             tags = [f"-{tag}" for tag in _TAGS]
             # A file that cannot be read makes exiftool's exit code 1, the others are told all the
             # same; an absolute path never looks like an option.
             done = self._run("-j", "-q", "-q", *tags, *paths)
             for entry in json.loads(done.stdout or b"[]"):
-                if any(str(value).strip() for tag, value in entry.items() if tag != "SourceFile"):
-                    found.add(paths.get(entry["SourceFile"], ""))
+                if any(is_written(str(value)) for tag, value in entry.items() if tag != _FILE):
+                    found.add(group[0] if len(group) == 1 else paths[entry[_FILE]])
         return found
 
     def describe(self, source: str, text: str) -> None:
@@ -61,7 +71,7 @@ class ExifTool:
             tags.append(f"-IPTC:Caption-Abstract={text}")
         path = Path(identity(source)).resolve()
         # exiftool refuses to go on where it was killed at a file, so it is given a copy.
-        part = path.with_name(f".captionbox-part-{path.name}")
+        part = path.with_name(f".captionbox-part-{path.name}{_true_suffix(path)}")
         rest = part.with_name(f"{part.name}_exiftool_tmp")
         try:
             rest.unlink(missing_ok=True)
@@ -80,6 +90,28 @@ class ExifTool:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [self._program, *arguments]
         return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+
+
+def _groups(sources: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the files to be asked for at once: alone where JSON cannot tell which one it is."""
+    plain: list[str] = []
+    for source in sources:
+        if identity(source).isprintable():
+            plain.append(source)
+        else:
+            yield [source]
+    for start in range(0, len(plain), _AT_ONCE):
+        yield plain[start : start + _AT_ONCE]
+
+
+def _true_suffix(path: Path) -> str:
+    """Return what a file's name lacks for exiftool: it refuses a PNG that is called `.jpg`."""
+    try:
+        with path.open("rb") as file:
+            endings = _ENDINGS.get(media_type(file.read(32)), ())
+    except OSError:
+        return ""
+    return endings[0] if endings and path.suffix.lower() not in endings else ""
 
 
 def _fits_iptc(text: str) -> bool:

@@ -56,6 +56,8 @@ class Entry:
 
     source: str
     failed: bool
+    empty: bool = False
+    """Neither a caption nor a reason why there is none."""
 
 
 class LineFormat(Protocol):
@@ -102,7 +104,7 @@ class Text:
         failed = len(rest) == 2 and not rest[0] and rest[1].startswith("error: ")
         if not (failed or len(rest) == 1) or any(map(_CONTROL.search, (source, *rest))):
             raise ValueError("a line is an image, a tab and a caption")
-        return Entry(_unguard(source), failed)
+        return Entry(_unguard(source), failed, empty=not "".join(rest).strip())
 
 
 class Jsonl:
@@ -128,7 +130,9 @@ class Jsonl:
         content = json.loads(line)
         if not isinstance(content, dict) or not isinstance(content.get("source"), str):
             raise ValueError("a line is a JSON object with a source")
-        return Entry(content["source"], failed="error" in content)
+        failed = "error" in content
+        empty = not failed and not str(content.get("caption") or "").strip()
+        return Entry(content["source"], failed, empty)
 
 
 _COLUMNS = "image,caption,confidence,alternatives,model,error"
@@ -157,7 +161,7 @@ class Csv:
         row = next(csv.reader([line], strict=True), [])
         if len(row) != 6:
             raise ValueError(f"a line has the columns {_COLUMNS}")
-        return Entry(_unguard(row[0]), failed=bool(row[5]))
+        return Entry(_unguard(row[0]), bool(row[5]), empty=not (row[1] + row[5]).strip())
 
 
 class Markdown:
@@ -165,7 +169,7 @@ class Markdown:
 
     header: str | None = None
     openings: tuple[str, ...] = ("![", "<!-- captionbox: ")
-    _good = re.compile(r"!\[.*\]\(([^()\s]+)\)")
+    _good = re.compile(r"!\[(?P<caption>.*)\]\((?P<image>[^()\s]+)\)")
 
     def line(self, record: Record) -> str:
         """Return a record as one line."""
@@ -184,7 +188,7 @@ class HtmlAlt:
 
     header: str | None = None
     openings: tuple[str, ...] = ("<img src=", "<!-- captionbox: ")
-    _good = re.compile(r'<img src="([^"]+)" alt="[^"]*">')
+    _good = re.compile(r'<img src="(?P<image>[^"]+)" alt="(?P<caption>[^"]*)">')
 
     def line(self, record: Record) -> str:
         """Return a record as one line."""
@@ -233,7 +237,7 @@ def _address(source: str) -> str:
     return source if is_url(source) else quote(os.fsencode(source))
 
 
-_BAD = re.compile(r"<!-- captionbox: (\S+) failed: .* -->")
+_BAD = re.compile(r"<!-- captionbox: (?P<image>\S+) failed: .* -->")
 
 
 def _comment(record: Record) -> str:
@@ -247,9 +251,11 @@ def _read_markup(good: re.Pattern[str], line: str) -> Entry:
     match = bad or good.fullmatch(line)
     if match is None:
         raise ValueError("a line is an image with its caption")
-    address = html.unescape(match[1]) if bad or line.startswith("<") else match[1]
+    image = match["image"]
+    address = html.unescape(image) if bad or line.startswith("<") else image
     source = address if is_url(address) else os.fsdecode(unquote_to_bytes(address))
-    return Entry(source, failed=bad is not None)
+    empty = bad is None and not match["caption"].strip()
+    return Entry(source, bad is not None, empty)
 
 
 def _is_text(text: str) -> bool:

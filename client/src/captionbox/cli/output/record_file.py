@@ -3,19 +3,22 @@
 The file is its own journal: one line a record, each written with one system call as soon as its
 answer is there. What a killed process may leave behind is one line without an end; it is cut off,
 and its image asked for again. Nothing that is complete is ever asked for twice or rewritten, so
-captions corrected by hand stay as they are.
+captions corrected by hand stay as they are. An editor may have put a byte order mark in front,
+ended the lines as Windows does, and left the last one without an end; that one is kept, then.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from captionbox.cli.output.formats import Entry, LineFormat, Past, Record
-from captionbox.cli.output.part_file import replacing
+from captionbox.cli.output.part_file import replacing, settle
 from captionbox.cli.sources.sources import identity
 
 
@@ -61,7 +64,7 @@ class RecordFile:
     def close(self) -> None:
         """Make sure that the records survive the end of the machine, too."""
         with self._file:
-            os.fsync(self._file.fileno())
+            settle(self._file)
 
     def _open(self) -> BinaryIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,17 +75,24 @@ class RecordFile:
         return file
 
     def _take_up(self, keep: bool, retry_failed: bool) -> None:
-        end = 0
+        end, unended, unwanted = 0, False, False
         for line, entry in self._read():
             end += len(line)
+            unended = not line.endswith(b"\n")
             if entry is not None:
-                self._past[identity(entry.source)] = _past(entry)
+                past = Past.NEW if _is_open(entry, retry_failed) else _past(entry)
+                if self.past(entry.source) is not Past.CAPTIONED:
+                    self._past[identity(entry.source)] = past
+                unwanted = unwanted or past is Past.NEW
         if not keep:
             self._past.clear()
-            end = 0
-        self._file.truncate(end)
-        if retry_failed and Past.FAILED in self._past.values():
-            self._drop_failures()
+            end, unended, unwanted = 0, False, False
+        if self._file.seek(0, os.SEEK_END) != end:
+            self._file.truncate(end)
+        if unended:
+            self._append("")
+        if unwanted:
+            self._drop(lambda entry: _is_open(entry, retry_failed))
         if end == 0 and self._lines.header is not None:
             self._append(self._lines.header)
 
@@ -90,12 +100,17 @@ class RecordFile:
         """Yield the complete lines, and what they say; None for the header."""
         self._file.seek(0)
         with open(self._file.fileno(), "rb", closefd=False) as reader:
+            edited = False
             for number, line in enumerate(reader, 1):
-                if not line.endswith(b"\n"):
+                edited = edited or line.startswith(codecs.BOM_UTF8) or line.endswith(b"\r\n")
+                if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise self._not_ours(number, "it is UTF-16; save it as UTF-8")
+                raw = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                text = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
+                if not line.endswith(b"\n") and not (edited and self._is_whole(text)):
                     if number == 1:
-                        self._check_torn(line.decode("utf-8", "replace"))
+                        self._check_torn(text)
                     return
-                text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
                 if number == 1 and self._lines.header is not None:
                     if text != self._lines.header:
                         raise self._not_ours(number, f"it is not {self._lines.header}")
@@ -108,10 +123,20 @@ class RecordFile:
 
     def _check_torn(self, piece: str) -> None:
         """Refuse a file that is one unfinished line, unless a killed process of ours left it."""
+        if not piece:
+            return
         for opening in self._lines.openings:
             if piece.startswith(opening) or opening.startswith(piece):
                 return
         raise self._not_ours(1, "it has no end; delete the file if nobody needs it")
+
+    def _is_whole(self, text: str) -> bool:
+        """Whether a line without an end is a record all the same."""
+        try:
+            self._lines.read(text)
+        except (ValueError, RecursionError):
+            return text == self._lines.header
+        return True
 
     def _not_ours(self, number: int, reason: str) -> RecordFileError:
         return RecordFileError(
@@ -119,23 +144,26 @@ class RecordFile:
             "give another --out or --format"
         )
 
-    def _drop_failures(self) -> None:
-        """Put a file without the failures in the place of this one, all at once."""
+    def _drop(self, unwanted: Callable[[Entry], bool]) -> None:
+        """Put a file without such records in the place of this one, all at once."""
         with replacing(self._path) as part, part.open("wb") as copy:
             for line, entry in self._read():
-                if entry is None or not entry.failed:
+                if entry is None or not unwanted(entry):
                     copy.write(line)
             copy.flush()
-            os.fsync(copy.fileno())
+            settle(copy)
         self._file.close()
         self._file = self._open()
-        for source in [source for source, past in self._past.items() if past is Past.FAILED]:
-            del self._past[source]
 
     def _append(self, line: str) -> None:
         data = memoryview(line.encode("utf-8", "surrogateescape") + b"\n")
         while data:
             data = data[self._file.write(data) :]
+
+
+def _is_open(entry: Entry, retry_failed: bool) -> bool:
+    """Whether a record says nothing that would not be asked again."""
+    return entry.empty or (retry_failed and entry.failed)
 
 
 def _past(entry: Entry) -> Past:
@@ -152,4 +180,11 @@ def _lock(file: BinaryIO) -> bool:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        # Lustre, some FUSE and NFS: there the lock can protect nobody, and the file is as good.
+        warnings.warn(
+            f"{file.name} cannot be locked ({error.strerror}): see to it that nothing else writes "
+            "to it meanwhile",
+            stacklevel=2,
+        )
     return True

@@ -1,61 +1,93 @@
 """Captions in text files next to their images: `photo.jpg` gets `photo.txt`.
 
-A sidecar appears complete or not at all, so its being there is the record that its image is done.
+A sidecar appears complete or not at all, so its being there with text in it is the record that its
+image is done. Once there it stays its image's, whatever other images come later.
 """
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 import os
-from collections import Counter
-from functools import lru_cache
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from captionbox.cli.output.formats import Past, Record
-from captionbox.cli.output.part_file import replacing
+from captionbox.cli.output.part_file import naming, replacing
 from captionbox.images import SUFFIXES, is_url
+
+_LONGEST_PART = 200
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Sidecars:
     """Text files with captions, one an image.
 
-    `photo.txt`, or `photo.jpg.txt` where another image of the folder has the same stem. What failed
+    `photo.txt`; `photo.jpg.txt` where that could be another image's: there is a `photo.png`, too.
+    Where `photo.txt` was there before the second image came, it stays the first one's. What failed
     gets `photo.jpg.error.txt` with the reason. An image on the web lies in a folder that is named
     after its host.
 
     Args:
         root: put them under this folder, in the images' own folder structure; next to the images if
             it is None.
-        keep: images that have a sidecar, whoever wrote it, are done.
+        keep: images that have a sidecar with text in it, whoever wrote it, are done.
         retry_failed: images whose failure is recorded are not.
     """
 
     def __init__(self, root: Path | None, keep: bool, retry_failed: bool) -> None:
         self._root, self._keep, self._retry_failed = root, keep, retry_failed
+        self._folders: dict[Path, _Folder] = {}
+        self._owners: dict[Path, str] = {}
 
     def past(self, source: str) -> Past:
         """Return whether that image has a sidecar, or a record of its failure."""
-        if self._keep and self._captions(source).exists():
+        if self._keep and _has_text(self._captions(source)):
             return Past.CAPTIONED
-        if self._keep and not self._retry_failed and self._failure(source).exists():
+        if self._keep and not self._retry_failed and _is_there(self._failure(source)):
             return Past.FAILED
         return Past.NEW
 
     def write(self, record: Record) -> None:
-        """Write a record's sidecar."""
+        """Write a record's sidecar; where somebody has written one in the meantime, leave it.
+
+        Raises:
+            UnwritableError: there can be no file of that name.
+        """
         if record.error is not None:
             _put(self._failure(record.source), record.reason)
             return
-        _put(self._captions(record.source), record.caption)
-        self._failure(record.source).unlink(missing_ok=True)
+        path = self._captions(record.source)
+        if not (self._keep and _has_text(path)):
+            _put(path, record.caption)
+        if _is_there(self._failure(record.source)):
+            self._failure(record.source).unlink()
 
     def close(self) -> None:
         """Nothing is open."""
 
     def _captions(self, source: str) -> Path:
-        path = self._place(source)
-        twins = is_url(source) or _stems(Path(source).parent)[path.stem] > 1
-        return path.with_name(f"{path.name}.txt") if twins else path.with_suffix(".txt")
+        """Return the path of an image's sidecar, and take it for this image."""
+        place = self._place(source)
+        full, short = place.with_name(f"{place.name}.txt"), place.with_suffix(".txt")
+        # Of `a.txt`, if that is an image, `a.txt` would be the image itself.
+        only_full = is_url(source) or short == place
+        path = full if only_full else self._choose(source, full, short)
+        self._owners.setdefault(path, source)
+        return path
+
+    def _choose(self, source: str, full: Path, short: Path) -> Path:
+        if self._owners.get(short, source) != source or _has_text(full):
+            return full
+        image = Path(source)
+        folder = self._folder(image.parent)
+        if os.path.isfile(short):  # noqa: PTH113 - as `_is_there`
+            # Of those that have no other, it is the one's that has been there longest.
+            twins = [one for one in folder.of_stem(image.stem) if not _has_text(_full(short, one))]
+            return short if folder.oldest([*twins, image.name]) == image.name else full
+        return full if folder.may_collide(image) or _is_there(short) else short
 
     def _failure(self, source: str) -> Path:
         path = self._place(source)
@@ -67,9 +99,61 @@ class Sidecars:
             parts = urlsplit(source)
             name = f"{parts.path}?{parts.query}" if parts.query else parts.path
             path = Path(parts.netloc + name)
-            return (self._root or Path()).joinpath(*_inside(path))
+            return (self._root or Path()).joinpath(*map(_bounded, _inside(path)))
         path = Path(source)
         return path if self._root is None else self._root.joinpath(*_inside(path))
+
+    def _folder(self, path: Path) -> _Folder:
+        if path not in self._folders:
+            self._folders[path] = _Folder.read(path)
+        return self._folders[path]
+
+
+@dataclass
+class _Folder:
+    """The images of a folder by their stems: exact, and as systems see them that ignore case."""
+
+    path: Path
+    names: set[str] = field(default_factory=set)
+    stems: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def read(cls, path: Path) -> _Folder:
+        """Read a folder; one that cannot be read has no images."""
+        folder = cls(path)
+        try:
+            entries = [entry.name for entry in os.scandir(path)]
+        except OSError:
+            entries = []
+        for name in map(Path, entries):
+            if name.suffix.lower() in SUFFIXES:
+                folder.names.add(name.name.casefold())
+                folder.stems[name.stem.casefold()].append(name.name)
+        return folder
+
+    def of_stem(self, stem: str) -> list[str]:
+        """Return the images whose short sidecar has that stem."""
+        return [one for one in self.stems[stem.casefold()] if Path(one).stem == stem]
+
+    def may_collide(self, image: Path) -> bool:
+        """Whether the short sidecar of an image could be another's, short or full."""
+        stem = image.stem.casefold()
+        return stem in self.names or any(one != image.name for one in self.stems[stem])
+
+    def oldest(self, images: list[str]) -> str:
+        """Return the image that has been in the folder longest."""
+
+        def since(name: str) -> tuple[int, str]:
+            try:
+                return os.stat(self.path / name).st_ctime_ns, name  # noqa: PTH116
+            except OSError:
+                return 0, name
+
+        return min(images, key=since)
+
+
+def _full(short: Path, image: str) -> Path:
+    return short.with_name(f"{image}.txt")
 
 
 def _inside(path: Path) -> list[str]:
@@ -77,18 +161,35 @@ def _inside(path: Path) -> list[str]:
     return [part for part in path.parts if part not in (path.anchor, "..")]
 
 
-@lru_cache(maxsize=64)
-def _stems(folder: Path) -> Counter[str]:
-    """Return how many images of a folder have each stem."""
+def _bounded(part: str) -> str:
+    """Return a piece of an address as a name that a file may have, its own for every piece."""
+    data = os.fsencode(part)
+    if len(data) <= _LONGEST_PART:
+        return part
+    mark = hashlib.sha256(data).hexdigest()[:16]
+    return f"{data[: _LONGEST_PART - 20].decode('utf-8', 'ignore')}-{mark}"
+
+
+def _is_there(path: Path) -> bool:
+    # Unlike Path.exists, which raises for a name that is too long.
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def _has_text(path: Path) -> bool:
+    """Whether a file has more in it than white space and byte order marks."""
     try:
-        names = [Path(entry.name) for entry in os.scandir(folder)]
+        with path.open("rb") as file:
+            start = file.read(4096)
     except OSError:
-        names = []
-    return Counter(name.stem for name in names if name.suffix.lower() in SUFFIXES)
+        return False
+    for mark in _MARKS:
+        start = start.removeprefix(mark)
+    return bool(start.replace(b"\0", b"").strip())
 
 
 def _put(path: Path, text: str) -> None:
     """Write a file all at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        part.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")

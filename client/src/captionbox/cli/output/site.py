@@ -6,19 +6,26 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
+from captionbox.cli.output.endings import UsageError
 from captionbox.cli.output.part_file import replacing
+from captionbox.cli.sources.folders import Exclusions, is_left_out
 from captionbox.cli.sources.html_images import (
     PageError,
     base_address,
     fill_alt,
     missing_alt,
     read_page,
+    start_tags,
 )
+from captionbox.cli.sources.img_tags import is_spacer, is_template
 from captionbox.cli.sources.sources import tidy
+from captionbox.errors import ImageInputError
+from captionbox.images import Upload, load
 
 PAGE_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
 
@@ -62,6 +69,8 @@ class Site:
         images: set[str] = set()
         for _, address in missing_alt(content):
             image = self.locate(page, base, address)
+            if image is not None and _is_spacer(image):
+                continue
             if image is None:
                 shown = f"src {address[:100]!r}" if address else "no src"
                 self.left.append(f"{page}: an image with {shown} is left alone")
@@ -95,7 +104,7 @@ class Site:
         """
         if address[:5].lower() == "data:":
             return address
-        if not address:
+        if not address or is_template(address):
             return None
         place = quote(os.fsencode(os.path.relpath(page, self.root)))
         try:
@@ -124,16 +133,55 @@ class Site:
         return Change(page, old, *fill_alt(content, caption_of))
 
 
-def pages(site: Path) -> list[Path]:
-    """Return a page itself, or the pages in a folder and its folders; hidden ones not."""
+def pages(site: Path, excluded: Exclusions | None = None) -> list[Path]:
+    """Return a page itself, or the pages in a folder and its folders.
+
+    Not those that are hidden, in folders of systems, or excluded.
+
+    Raises:
+        UsageError: there is none.
+    """
+    excluded = excluded or Exclusions()
     if not site.is_dir():
+        if site.suffix.lower() not in PAGE_SUFFIXES and not _is_page(site):
+            raise UsageError(f"{site} is not an HTML page, and has no images in it")
         return [site]
     found: list[Path] = []
     for place, folders, files in os.walk(site):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not is_left_out(name) and not excluded.cover(os.path.join(place, name))  # noqa: PTH118
+        )
         names = (name for name in sorted(files) if not name.startswith("."))
         found += [Path(place, name) for name in names if Path(name).suffix.lower() in PAGE_SUFFIXES]
+    found = [page for page in found if not excluded.cover(str(page))]
+    if not found:
+        raise UsageError(f"no pages ({', '.join(sorted(PAGE_SUFFIXES))}) found in {site}")
     return found
+
+
+def _is_page(file: Path) -> bool:
+    """Whether a file of another ending is a page, or a template for one."""
+    try:
+        tags = start_tags(read_page(file.read_bytes()).text)
+    except PageError:
+        return False
+    return any(tag.name in ("html", "head", "body", "img") for tag in tags)
+
+
+def _is_spacer(image: str) -> bool:
+    if image[:5].lower() != "data:":
+        try:
+            with open(image, "rb") as file:  # noqa: PTH123
+                return is_spacer(file.read(32))
+        except (OSError, ValueError):
+            return False  # on the web, or for the reader to say so
+    try:
+        loaded = load(image)
+    except ImageInputError:
+        return False
+    return isinstance(loaded, Upload) and is_spacer(loaded.content)
 
 
 def write(change: Change) -> None:
@@ -141,4 +189,6 @@ def write(change: Change) -> None:
     page = change.page.resolve()
     with replacing(page) as part:
         part.write_bytes(change.new)
-        shutil.copymode(page, part)
+        # Some file systems have no modes; the page matters more.
+        with suppress(OSError):
+            shutil.copymode(page, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
-from captionbox.cli.output.endings import Fault
+from captionbox.cli.output.endings import Fault, of_image, sentence
 from captionbox.cli.run.progress import Reporter
 from captionbox.cli.run.tally import Tally
 from captionbox.outcomes import Outcome
@@ -26,10 +26,10 @@ def follow(
         for outcome in outcomes:
             if outcome.error is not None:
                 fault = tally.bad(outcome.error)
+                if tally.stopped_by is not None:
+                    report.say(f"captionbox: {sentence(tally.stopped_by)}")
+                    return
                 if fault in (Fault.IMAGE, Fault.SERVER_ILL):
-                    report.say(f"{outcome.image}: {outcome.error}")
-            if tally.stopped_by is not None:
-                report.say(f"captionbox: {tally.stopped_by}")
-                return
+                    report.say(of_image(outcome.image, outcome.error))
             yield outcome.image, outcome.result
             report.advance()

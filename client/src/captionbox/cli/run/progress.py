@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from captionbox.cli.output.terminal import printable
 
@@ -37,6 +38,14 @@ class Reporter(Protocol):
         """Show a line that matters to somebody who watches only."""
 
 
+def same_place(one: TextIO, other: TextIO) -> bool:
+    """Whether two streams go to the same terminal, file or pipe, so that both are read together."""
+    try:
+        return os.path.samestat(os.fstat(one.fileno()), os.fstat(other.fileno()))
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
+
+
 def reporter(what: str, total: int | None, *, bar: bool = True) -> Reporter:
     """Return a reporter for standard error.
 
@@ -47,7 +56,7 @@ def reporter(what: str, total: int | None, *, bar: bool = True) -> Reporter:
     """
     if not sys.stderr.isatty():
         return _Plain(watched=False)
-    return _Bar(what, total) if bar else _Plain(watched=True)
+    return _Bar(what, total) if bar and total != 0 else _Plain(watched=True)
 
 
 class _Plain:

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from captionbox.cli.output.endings import ExitCode, Fault
+from captionbox.cli.output.endings import ExitCode, Fault, of_image
 from captionbox.cli.output.formats import LineFormat, Past, Record
+from captionbox.cli.output.part_file import UnwritableError
 from captionbox.cli.run.progress import Reporter
 from captionbox.cli.run.tally import Tally
 
@@ -99,6 +100,7 @@ async def run(
     *,
     concurrency: int,
     ordered: bool,
+    tell_failures: bool,
 ) -> None:
     """Caption every source, and record what became of it.
 
@@ -113,19 +115,26 @@ async def run(
         concurrency: how many requests are in progress at once.
         ordered: record in the order of the sources; otherwise as answers come, so that least is
             lost when the process is killed.
+        tell_failures: tell `report` of images that failed; not where their records are seen there.
     """
     outcomes = client.caption_many(sources, concurrency=concurrency, ordered=ordered, **options)
     async with aclosing(outcomes):
         async for outcome in outcomes:
-            if outcome.error is None:
-                sink.write(Record(outcome.image, result=outcome.result))
-                tally.good()
-            else:
-                fault = tally.bad(outcome.error)
-                if fault in (Fault.IMAGE, Fault.SERVER_ILL):
-                    report.say(f"{outcome.image}: {outcome.error}")
-                if fault is Fault.IMAGE:
-                    sink.write(Record(outcome.image, error=outcome.error))
+            record = Record(outcome.image, outcome.result, outcome.error)
+            fault = None if outcome.error is None else tally.bad(outcome.error)
+            # The reason to stop is told at the end, once.
+            ill = fault is Fault.SERVER_ILL and tally.stopped_by is None
+            if outcome.error is not None and (ill or (fault is Fault.IMAGE and tell_failures)):
+                report.say(of_image(outcome.image, outcome.error))
+            if fault is None or fault is Fault.IMAGE:
+                try:
+                    sink.write(record)
+                except UnwritableError as error:
+                    report.say(f"{outcome.image}: {error}")
+                    tally.failed += fault is None
+                else:
+                    if fault is None:
+                        tally.good()
             report.advance()
             if tally.stopped_by is not None:
                 stop.event.set()

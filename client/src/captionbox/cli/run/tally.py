@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from captionbox.cli.output.endings import ExitCode, Fault, exit_code, fault_of
+from captionbox.cli.output.endings import ExitCode, Fault, exit_code, fault_of, is_about_address
 from captionbox.cli.output.formats import Past
 from captionbox.errors import CaptionboxError
 
@@ -32,6 +32,12 @@ class Tally:
     stopped_by: CaptionboxError | None = None
     _ill_in_a_row: int = 0
 
+    @property
+    def seen(self) -> int:
+        """How many images there were."""
+        done = self.captioned + self.failed + self.unfinished
+        return done + self.done_before + self.failed_before
+
     def is_new(self, past: Past) -> bool:
         """Count an image that an earlier run dealt with; return whether none did."""
         self.done_before += past is Past.CAPTIONED
@@ -51,6 +57,8 @@ class Tally:
             self._ill_in_a_row = 0
             return fault
         self.unfinished += 1
+        if fault is Fault.SERVER_ILL and is_about_address(error):
+            return fault
         self._ill_in_a_row += 1
         if fault is not Fault.SERVER_ILL or self._ill_in_a_row >= _MOST_IN_A_ROW:
             self.stopped_by = self.stopped_by or error

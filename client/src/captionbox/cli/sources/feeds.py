@@ -9,6 +9,8 @@ import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 
+from captionbox.cli.sources.lists import Lines, ListError
+
 _READ_AHEAD = 1000
 
 
@@ -20,19 +22,32 @@ async def listed(sources: Iterable[str], stop: asyncio.Event) -> AsyncIterator[s
         yield source
 
 
-async def standard_input(stop: asyncio.Event) -> AsyncIterator[str]:
+async def standard_input(stop: asyncio.Event, null: bool) -> AsyncIterator[str]:
     """Yield the lines of standard input as they arrive, blank ones left out, until `stop`.
 
     A pipe may stay open for ever and be silent for hours; nothing that is under way waits for it.
+
+    Args:
+        stop: ends it.
+        null: lines end with null bytes.
+
+    Raises:
+        ListError: the list cannot be read.
     """
-    lines: asyncio.Queue[str | None] = asyncio.Queue(_READ_AHEAD)
+    lines: asyncio.Queue[str | ListError | None] = asyncio.Queue(_READ_AHEAD)
     loop = asyncio.get_running_loop()
+
+    def put(item: str | ListError | None) -> None:
+        asyncio.run_coroutine_threadsafe(lines.put(item), loop).result()
 
     def read() -> None:
         with suppress(RuntimeError):  # the run has ended, and nobody wants the rest
-            for line in _raw_lines(sys.stdin.fileno()):
-                asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(lines.put(None), loop).result()
+            try:
+                for line in _raw_lines(sys.stdin.fileno(), null):
+                    put(line)
+                put(None)
+            except ListError as error:
+                put(error)
 
     # A daemon: a blocked read cannot be called off, and must not keep the process alive.
     threading.Thread(target=read, name="captionbox-stdin", daemon=True).start()
@@ -44,19 +59,19 @@ async def standard_input(stop: asyncio.Event) -> AsyncIterator[str]:
             if not line.done():
                 line.cancel()
                 return
-            text = line.result()
-            if text is None:
+            item = line.result()
+            if item is None:
                 return
-            yield text
+            if isinstance(item, ListError):
+                raise item
+            yield item
     finally:
         stopped.cancel()
 
 
-def _raw_lines(descriptor: int) -> Iterator[str]:
+def _raw_lines(descriptor: int, null: bool) -> Iterator[str]:
     """Yield lines that are not blank, without `sys.stdin`: its lock would be held at exit."""
-    rest = b""
+    lines = Lines(null)
     while piece := os.read(descriptor, 65536):
-        *complete, rest = (rest + piece).split(b"\n")
-        yield from (os.fsdecode(line.rstrip(b"\r")) for line in complete if line.strip())
-    if rest.strip():
-        yield os.fsdecode(rest)
+        yield from lines.feed(piece)
+    yield from lines.end()

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from captionbox.cli.sources.img_tags import needs_text, shown_picture
+
 
 class PageError(Exception):
     """The page is left alone; the message says why."""
@@ -76,15 +78,25 @@ def read_page(data: bytes) -> Page:
 
 
 def missing_alt(page: Page) -> Iterator[tuple[int, str]]:
-    """Yield where an `alt` may be put in, and the picture's address, for each image without one.
+    """Yield where an `alt` may be put in, and the address of the picture that a visitor sees.
 
-    Decorative images are left out: those with an `alt`, even an empty one; `role="presentation"` or
-    `"none"`; `aria-hidden="true"`; tracking pixels.
+    Images that have one, or are to have none, are left out; see `needs_text`.
     """
+    sources: list[dict[str, str]] = []
     for tag in start_tags(page.text):
-        if tag.name == "img" and not _is_fine(tag.attributes):
-            source = tag.attributes.get("src") or tag.attributes.get("data-src") or ""
-            yield tag.name_end, page.value(source).strip()
+        if tag.name == "picture":
+            sources = []
+        elif tag.name == "source":
+            sources.append(_values(page, tag))
+        elif tag.name == "img":
+            values = _values(page, tag)
+            if needs_text(values):
+                yield tag.name_end, shown_picture(values, sources)
+            sources = []
+
+
+def _values(page: Page, tag: Tag) -> dict[str, str]:
+    return {name: page.value(raw) for name, raw in tag.attributes.items()}
 
 
 def base_address(page: Page) -> str:
@@ -221,12 +233,3 @@ def _text_end(text: str, place: int, name: str) -> int:
         return _script_end(text, place)
     match = re.compile(rf"</{name}[ \t\n\f\r/>]", re.IGNORECASE).search(text, place)
     return match.start() if match else len(text)
-
-
-def _is_fine(attributes: dict[str, str]) -> bool:
-    """Whether an image has an alternative text, or needs none."""
-    if "alt" in attributes or attributes.get("aria-hidden", "").strip().lower() == "true":
-        return True
-    if {"presentation", "none"} & set(attributes.get("role", "").lower().split()):
-        return True
-    return all(attributes.get(side, "").strip() in ("0", "1") for side in ("width", "height"))

@@ -2,61 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from models.api import metadata as metadata_module
+from models.captioners.vlm.families import FAMILIES
 from models.captioners.vlm.family import Family
 from models.captioners.vlm.step import Prefill
-from models.hub.conversion import read_json
+from models.checkpoints.pretrained import read_json
 from models.hub.import_model import recognise
 from models.registry import METHODS, load_object
-from tests.models.captioners.vlm.families import (
-    blip,
-    blip2,
-    florence2,
-    git,
-    idefics3,
-    kosmos2,
-    llava,
-    paligemma,
-    qwen_vl,
-)
 from tests.models.captioners.vlm.families.parts import Maker, Reference
 
-MAKERS: dict[str, Maker] = {
-    "blip": blip.make,
-    "git": git.make,
-    "florence2": florence2.make,
-    "idefics3": idefics3.make,
-    "smolvlm": idefics3.make_smolvlm,
-    "blip-2": blip2.make,
-    "kosmos-2": kosmos2.make,
-    "paligemma": paligemma.make,
-    "llava": llava.make,
-    "qwen2_vl": qwen_vl.make,
-    "qwen2_5_vl": qwen_vl.make_2_5,
-    "qwen3_vl": qwen_vl.make_3,
-}
+MAKERS: dict[str, Maker] = {}
 """`model_type` to what writes a tiny hub model of it."""
 
-REFERENCES: dict[str, Reference] = {
-    "blip": blip.reference,
-    "git": git.reference,
-    "florence2": florence2.reference,
-    "idefics3": idefics3.reference,
-    "smolvlm": idefics3.reference,
-    "blip-2": blip2.reference,
-    "kosmos-2": kosmos2.reference,
-    "paligemma": paligemma.reference,
-    "llava": llava.reference,
-    "qwen2_vl": qwen_vl.reference,
-    "qwen2_5_vl": qwen_vl.reference,
-    "qwen3_vl": qwen_vl.reference,
-}
+REFERENCES: dict[str, Reference] = {}
 """`model_type` to what transformers itself would write."""
+
+for entry in FAMILIES:
+    # Beside this file, one of the same name for every family: its `MAKERS` and its `reference`.
+    file = entry.implementation.split(":")[0].rpartition(".")[2]
+    module = import_module(f"{__name__}.{file}")
+    MAKERS |= module.MAKERS
+    REFERENCES |= dict.fromkeys(module.MAKERS, module.reference)
 
 
 def import_tiny(source: Path, target: Path) -> None:

@@ -47,6 +47,9 @@ def make(directory: Path) -> None:
     save(BlipForConditionalGeneration(config), directory, preprocessor, tokenizer)
 
 
+MAKERS = {"blip": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

@@ -66,6 +66,9 @@ def make(directory: Path) -> None:
     save(Blip2ForConditionalGeneration(config), directory, preprocessor, tokenizer)
 
 
+MAKERS = {"blip-2": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

@@ -77,6 +77,9 @@ def make(directory: Path) -> None:
     save(network, directory, preprocessor, tokenizer, factor=2.0)
 
 
+MAKERS = {"florence2": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

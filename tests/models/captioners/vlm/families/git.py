@@ -44,6 +44,9 @@ def make(directory: Path) -> None:
     save(GitForCausalLM(config), directory, preprocessor, tokenizer)
 
 
+MAKERS = {"git": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

@@ -88,6 +88,9 @@ def make_smolvlm(directory: Path) -> None:
     (directory / "chat_template.json").write_text(json.dumps({"chat_template": template}))
 
 
+MAKERS = {"idefics3": make, "smolvlm": make_smolvlm}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

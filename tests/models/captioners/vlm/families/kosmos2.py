@@ -59,6 +59,9 @@ def make(directory: Path) -> None:
     save(network, directory, preprocessor, tokenizer, scaled=scaled)
 
 
+MAKERS = {"kosmos-2": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

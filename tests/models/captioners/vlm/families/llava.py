@@ -56,6 +56,9 @@ def make(directory: Path) -> None:
     save(LlavaForConditionalGeneration(config), directory, preprocessor, tokenizer)
 
 
+MAKERS = {"llava": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

@@ -68,6 +68,9 @@ def make(directory: Path) -> None:
     save(PaliGemmaForConditionalGeneration(config), directory, preprocessor, tokenizer)
 
 
+MAKERS = {"paligemma": make}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

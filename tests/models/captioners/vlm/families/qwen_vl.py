@@ -100,6 +100,9 @@ def make_3(directory: Path) -> None:
     _make(directory, Qwen3VLConfig, Qwen3VLForConditionalGeneration, vision, head_dim=8)
 
 
+MAKERS = {"qwen2_vl": make, "qwen2_5_vl": make_2_5, "qwen3_vl": make_3}
+
+
 def reference(
     family: Family, pictures: list[Image.Image], prompt: str | None, **options: Any
 ) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Reads checkpoints as others publish them: what the converters share. No torch here."""

@@ -1,0 +1,1 @@
+"""torch: a network's layers packed for the processor's fastest kernels."""

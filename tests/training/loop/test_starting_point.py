@@ -1,0 +1,110 @@
+"""Fresh networks: the backbone's pretrained weights, overrides of the configuration."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import EfficientNetConfig, EfficientNetModel
+
+from models.backbones import BACKBONES
+from models.backbones.efficientnet import EfficientNetTrunk
+from models.captioners.cnn_transformer.presets import COMPACT, KERAS_EXAMPLE
+from training.loop.run_directory import RunError
+from training.loop.starting_point import build_network
+from training.recipes.recipe import RecipeError, load_recipe
+
+
+@pytest.fixture(scope="module")
+def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An EfficientNet-B0 with random weights, laid out as on the hub."""
+    folder = tmp_path_factory.mktemp("hub") / "efficientnet-b0"
+    torch.manual_seed(3)
+    config = EfficientNetConfig(width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280)
+    EfficientNetModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_keras_example_takes_an_efficientnet(hub_folder: Path) -> None:
+    network = build_network(load_recipe("keras-example"), KERAS_EXAMPLE, 20, str(hub_folder))
+    assert isinstance(network.trunk, EfficientNetTrunk)
+    expected = EfficientNetModel.from_pretrained(hub_folder).state_dict()
+    found = network.trunk.net.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_another_size_is_refused(tmp_path: Path) -> None:
+    EfficientNetConfig(width_coefficient=1.2, depth_coefficient=1.0).save_pretrained(tmp_path)
+    with pytest.raises(RunError, match=r"width_coefficient is 1\.2, EfficientNet-B0 has 1\.0"):
+        build_network(load_recipe("keras-example"), KERAS_EXAMPLE, 20, str(tmp_path))
+
+
+def test_a_trunk_that_is_not_there_is_one_clear_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with caplog.at_level(logging.CRITICAL), pytest.raises(RunError) as error:
+        build_network(load_recipe("keras-example"), KERAS_EXAMPLE, 20, "nobody/nothing@main")
+    assert str(error.value).startswith("--trunk nobody/nothing@main: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_backbone_without_weights_says_so() -> None:
+    recipe = load_recipe("compact", ["model.backbone=tiny"])
+    with pytest.raises(RunError, match="--trunk x: no pretrained weights are known for tiny"):
+        build_network(recipe, COMPACT, 20, "x")
+
+
+def test_weights_of_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"--trunk .*none\.safetensors: "):
+        build_network(load_recipe("compact"), COMPACT, 20, str(tmp_path / "none.safetensors"))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_backbone_brings_its_size_and_normalisation(name: str) -> None:
+    config = build_network(
+        load_recipe("keras-example", [f"model.backbone={name}"]), KERAS_EXAMPLE, 20, None
+    ).config
+    backbone = BACKBONES[name]
+    # The example's own backbone is shown larger pictures than it was trained on.
+    side = 299 if name == "efficientnet_b0" else backbone.height
+    assert (config.image_height, config.image_width) == (side, side)
+    assert (config.image_mean, config.image_std) == ([*backbone.mean], [*backbone.std])
+
+
+def test_overrides_hold_against_the_backbone() -> None:
+    overrides = [
+        "model.backbone=efficientnet_b0",
+        "model.image_height=96",
+        "model.image_std=[1,1,1]",
+    ]
+    config = build_network(load_recipe("compact", overrides), COMPACT, 20, None).config
+    assert (config.image_height, config.image_width) == (96, 224)
+    assert config.image_std == [1, 1, 1]
+    assert config.image_mean == [*BACKBONES["efficientnet_b0"].mean]
+
+
+def test_what_follows_from_an_override_follows() -> None:
+    recipe = load_recipe("compact", ["model.backbone=tiny", "model.d_model=192"])
+    network = build_network(recipe, COMPACT, 20, None)
+    assert network.config.head_dim == 32
+    assert network.decoder[0].self_attention.query.weight.shape == (192, 192)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.backbone=resnet9000", "model.backbone: unknown backbone 'resnet9000'; known: "),
+        ("model.d_model=256", "model.encoder_heads: 6 do not divide d_model 256 evenly"),
+        ("model.decoder_heads=5", "model.decoder_heads: 5 do not divide d_model 384 evenly: take"),
+        ("model.ffn_dim=0", "model.ffn_dim: must be a whole number of at least 1, got 0"),
+        ("model.d_model=big", "model.d_model: must be a whole number of at least 1, got 'big'"),
+        ("model.vocab_size=9", "model.vocab_size: the network has no such setting"),
+        ("model.dropout=2", "model: dropout probability"),
+    ],
+)
+def test_settings_that_will_not_do_name_the_field(override: str, message: str) -> None:
+    recipe = load_recipe("compact", ["model.backbone=tiny", override])
+    with pytest.raises(RecipeError, match=message):
+        build_network(recipe, COMPACT, 20, None)
