@@ -33,10 +33,13 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NO_PADDING = re.compile(rb"[^\xff]")
 
 _FILLER = b"\x5a\xa5\x3c\x96" * 1024
-"""Stands for scan data: any decoder that lacks some finds a picture in it."""
+"""Stands for scan data: a decoder that lacks some finds a picture in it."""
 
 _GREY = range(127, 129)
 """What libjpeg fills with, in every channel."""
+
+_MOST_ZEROS = 8
+"""Zeros that scans are taken to end in."""
 
 _MOST_SCANS = 1000
 """Scans that are looked at; encoders write about ten."""
@@ -140,20 +143,21 @@ def lacks_scans(jpeg: Jpeg) -> bool:
         return True
     last = scans[-1]
     shows = last.high == 0 and (last.first == 0 or components[0] in last.components)
-    return (shows or not jpeg.had_end) and _is_cut(jpeg.data, last.end, 2)
+    return (shows or not jpeg.had_end) and _is_cut(jpeg.data, last, 2)
 
 
 def lacks_pixels(jpeg: Jpeg, image: Image.Image) -> bool:
     """Whether a decoded picture is filled with grey because its only scan ends early.
 
-    The last pixel tells; where it is such a grey, the file is decoded again to be sure.
+    The last pixel tells, all but the very last block. Where it is such a grey, or there was no end
+    marker, the file is decoded again to be sure.
     """
     corner = image.getpixel((image.width - 1, image.height - 1))
     values = corner if isinstance(corner, tuple) else (corner,)
-    if not all(value in _GREY for value in values):
+    if jpeg.had_end and not all(value in _GREY for value in values):
         return False
     scan = next(_scans(jpeg.data, jpeg.start), None)
-    return scan is not None and _is_cut(jpeg.data, scan.end, 8)
+    return scan is not None and _is_cut(jpeg.data, scan, 8)
 
 
 def _tells_colours(data: bytes, kind: int, place: int, end: int) -> bool:
@@ -175,14 +179,23 @@ def _assembled(
         had_end, tail = data.startswith(END, end), END
         pixels = view[scan:end]
         if not had_end:
-            # Zeros where the marker should be were never written; as data they would be a picture.
-            written = len(data[scan:end].rstrip(b"\0"))
-            pixels = pixels[: written + (pixels[written - 1] == 0xFF)]  # `FF 00` is a byte
+            pixels = pixels[: len(_written(data[scan:end]))]
     elif not changed:
         return Jpeg(data, turn, scan, had_end)
     parts = [view[first:last] for first, last in kept]
     whole = b"".join([*parts, pixels, tail])
     return Jpeg(whole, turn, sum(map(len, parts)), had_end)
+
+
+def _written(scans: bytes) -> bytes:
+    """Return what was written of scans that have no end marker, without what fills the file up.
+
+    Scans may end in a few zeros; many would be a picture, where they are read as data.
+    """
+    written = scans.rstrip(b"\0")
+    if len(written) == len(scans):
+        return scans.rstrip(b"\xff")
+    return scans[: len(written) + _MOST_ZEROS]
 
 
 def _frame(jpeg: Jpeg) -> tuple[bool, tuple[int, ...]]:
@@ -230,18 +243,21 @@ def _next_scan(data: bytes, place: int) -> int | None:
     return None
 
 
-def _is_cut(data: bytes, end: int, scale: int) -> bool:
-    """Whether the decoder would read on behind the last scan, which ends at `end`.
+def _is_cut(data: bytes, scan: _Scan, scale: int) -> bool:
+    """Whether the decoder would read on behind the last scan.
 
     Args:
         data: a JPEG.
-        end: of its last scan's data.
+        scan: its last one.
         scale: the files that are compared are decoded at the `scale`-th part of their size.
     """
-    as_it_is, filled = (
-        _pixels(b"".join((memoryview(data)[:end], more, END)), scale) for more in (b"", _FILLER)
+    written = data[: scan.end].rstrip(b"\xff")  # padding of the marker
+    restarts = [written.rfind(bytes((0xFF, 0xD0 + number)), scan.start) for number in range(8)]
+    next_one = restarts.index(max(restarts)) + 1 if max(restarts) > 0 else 0
+    filler = _FILLER + b"".join(
+        bytes((0xFF, 0xD0 + (next_one + number) % 8)) + _FILLER for number in range(8)
     )
-    return as_it_is != filled
+    return _pixels(written + END, scale) != _pixels(written + filler + END, scale)
 
 
 def _pixels(data: bytes, scale: int) -> bytes:
