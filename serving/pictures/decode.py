@@ -14,7 +14,7 @@ from models.api.preprocessing import Pixels, PreprocessSpec
 from serving.base.machine import available_cores, available_memory
 from serving.base.problems import Problem
 from serving.contract.schemas import ImageInfo
-from serving.pictures.images import SMALL_BYTES, most_bytes
+from serving.pictures.images import most_bytes
 from serving.pictures.worker import HEADER_SHARE
 from serving.pictures.worker_messages import Answer, Limits
 from serving.pictures.worker_pool import WorkerPool
@@ -135,7 +135,7 @@ class Decoder:
         """
         ask = partial(self._ask, data, spec, proceed)
         answer, pixels = await ask(0)
-        if answer.bytes_needed > SMALL_BYTES and not (answer.width or answer.problem):
+        if answer.is_large:
             async with self._large:
                 room = await self._memory.take(answer.bytes_needed)
                 try:

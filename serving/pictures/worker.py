@@ -45,13 +45,13 @@ _FIRST_TO_GO = "800"
 
 def main() -> None:
     """Decode what comes over the link until it ends."""
-    link, pixels, limits = int(sys.argv[1]), int(sys.argv[2]), read_limits(sys.argv[3])
+    *_, link, pixels, limits = sys.argv
     _settle()
-    with socket.socket(fileno=link) as connection:
+    with socket.socket(fileno=int(link)) as connection:
         connection.sendall(READY)
         # A gateway that is no more cannot be told anything; there is nothing to do for it either.
         with suppress(ConnectionError):
-            serve(connection, pixels, limits)
+            serve(connection, int(pixels), read_limits(limits))
 
 
 def serve(connection: socket.socket, pixels: int, limits: Limits) -> None:

@@ -71,6 +71,11 @@ class Answer:
     resident: int = 0
     logged: str = ""
 
+    @property
+    def is_large(self) -> bool:
+        """Whether nothing was done for want of room."""
+        return not (self.width or self.problem)
+
     def line(self) -> bytes:
         """Return the answer as a line."""
         return _line(self)
