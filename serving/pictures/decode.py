@@ -181,7 +181,11 @@ class Decoder:
         except TimeoutError:
             reason = "time"  # it could not even be ended by its own timers
             raise self._lost(reason) from None
-        except (OSError, EOFError, ValueError):
+        except ValueError as error:
+            logger.warning("a decoding worker makes no sense: %s", error)
+            reason = "crash"
+            raise self._lost(reason) from None
+        except (OSError, EOFError):
             status = await worker.ended()
             logger.warning("a decoding worker has ended with status %d", status)
             ended_by = _ENDED_BY.get(status, "crash")

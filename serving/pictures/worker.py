@@ -88,11 +88,11 @@ def _answer(job: Job, data: bytes, pixels: int, limits: Limits) -> Answer:
         room += int(needed * _MARGIN)
         with _limited(room), _timed(signal.ITIMER_REAL, limits.seconds):
             found, info = picture.decode()
-    except Problem as problem:
-        if not _memory_was_refused(problem):
-            return Answer(needed, problem=problem.type_slug, detail=problem.detail)
+    except (Problem, MemoryError) as error:
+        if isinstance(error, Problem) and not _memory_was_refused(error):
+            return Answer(needed, problem=error.type_slug, detail=error.detail)
         detail = f"Reading the picture takes more than the {room // 2**20} MiB that it may."
-        return Answer(needed, problem=problem.type_slug, detail=detail, out_of_memory=True)
+        return Answer(needed, problem="broken-image", detail=detail, out_of_memory=True)
     os.pwrite(pixels, found.data, 0)
     seconds = time.monotonic() - started
     return Answer(needed, info.width, info.height, info.format, seconds)
