@@ -26,7 +26,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.usage import Usage
+from benchmarks.tools.usage import Usage
 from tests.server import ROOT, Server, environment, install
 
 logger = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class Bench:
         command = ["--images", str(folder), "--concurrency", str(clients)]
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "benchmarks.load", f"{url}/caption"),
+                *(sys.executable, "-m", "benchmarks.tools.load", f"{url}/caption"),
                 *(*command, "--seconds", str(HTTP_SECONDS)),
             ],
             cwd=ROOT,

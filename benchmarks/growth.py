@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.model_level import OUR_PROGRAM, running
-from benchmarks.rounds import Clock, Measured, measure
-from benchmarks.stack import TASK_SECONDS, Task
-from benchmarks.workspace import DEFAULT_FOLDER, Workspace
+from benchmarks.tools.rounds import Clock, Measured, measure
+from benchmarks.tools.stack import TASK_SECONDS, Task
+from benchmarks.tools.workspace import DEFAULT_FOLDER, Workspace
 from serving.base.machine import available_cores
 
 BATCHES = (1, 2, 4, 8, 16, 32)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import markdown
-from benchmarks.rounds import Clock, Measured, measure
-from benchmarks.stack import TASK_SECONDS, Stack, Task
-from benchmarks.workspace import DEFAULT_FOLDER, Workspace
+from benchmarks.tools.rounds import Clock, Measured, measure
+from benchmarks.tools.stack import TASK_SECONDS, Stack, Task
+from benchmarks.tools.workspace import DEFAULT_FOLDER, Workspace
 from models.runtimes.formats import formats
 from models.runtimes.processor import has_bf16, has_int8
 from serving.base.machine import available_cores

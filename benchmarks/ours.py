@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.stack import answer
+from benchmarks.tools.stack import answer
 from models.api.device import Backend, Precision
 from models.captioners.base import NetworkCaptioner
 from models.decoding.beam import beam_search

@@ -25,7 +25,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.load import Answer, Load, Picture, percentile
+from benchmarks.tools.load import Answer, Load, Picture, percentile
 from serving.base.machine import available_cores
 from tests.drawings import NAMES, draw, encode
 from tests.server import ROOT, Server, install

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workspace import DEFAULT_FOLDER
+from benchmarks.tools.workspace import DEFAULT_FOLDER
 from training.export.charts import bars
 
 HERE = Path(__file__).resolve().parent

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Protocol
 
-from benchmarks.stack import ROOT
-from benchmarks.workspace import Workspace
+from benchmarks.tools.stack import ROOT
+from benchmarks.tools.workspace import Workspace
 from models.api.device import Backend
 from serving.engine.loading import variables
 

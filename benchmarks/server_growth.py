@@ -12,11 +12,11 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.pictures import write_pictures
 from benchmarks.server_level import as_json, closed_loops
-from benchmarks.servers import PATIENT
-from benchmarks.stack import ROOT
-from benchmarks.workspace import DEFAULT_FOLDER, Workspace
+from benchmarks.tools.pictures import write_pictures
+from benchmarks.tools.servers import PATIENT
+from benchmarks.tools.stack import ROOT
+from benchmarks.tools.workspace import DEFAULT_FOLDER, Workspace
 from models.runtimes.processor import has_bf16
 from serving.base.machine import available_cores
 from tests.server import Server, install

@@ -22,11 +22,11 @@ import psutil
 
 from benchmarks.overhead import overhead
 from benchmarks.overload import Memory
-from benchmarks.pictures import write_pictures
 from benchmarks.saturation import Alone, saturation
-from benchmarks.servers import FASTAPI, OPENVINO, OURS, PATIENT, chosen, servers
-from benchmarks.stack import ROOT
-from benchmarks.workspace import DEFAULT_FOLDER, Workspace
+from benchmarks.tools.pictures import write_pictures
+from benchmarks.tools.servers import FASTAPI, OPENVINO, OURS, PATIENT, chosen, servers
+from benchmarks.tools.stack import ROOT
+from benchmarks.tools.workspace import DEFAULT_FOLDER, Workspace
 from serving.base.machine import available_cores
 from tests.server import Server, install
 
@@ -63,7 +63,7 @@ def loaded(server: Server, images: Path, kind: str, seconds: float) -> Run:
         kind: `--concurrency=N` for a closed loop, `--rate=R` for an open one.
         seconds: how long.
     """
-    command = [sys.executable, "-m", "benchmarks.load", f"{server.url}/caption", kind]
+    command = [sys.executable, "-m", "benchmarks.tools.load", f"{server.url}/caption", kind]
     before = _cpu_seconds(server.pid)
     with Memory(server.pid) as memory:
         done = subprocess.run(

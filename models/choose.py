@@ -30,6 +30,7 @@ from models.api.options import CaptionOptions
 from models.registry import captioner_class, find_method, load_captioner
 from models.runtimes.formats import formats
 from models.runtimes.openvino.files import GraphsInfo, has_graphs
+from models.runtimes.pictures import draw_pictures
 from models.runtimes.processor import has_bf16, has_int8
 
 logger = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ def _in_turn(
     They take turns, and of every picture the least time counts: whoever else uses the machine slows
     both down, or is left out.
     """
-    pictures = _drawn(first.preprocess.height, first.preprocess.width)
+    pictures = draw_pictures(first.preprocess.height, first.preprocess.width, _PICTURES)
     least = np.full((2, _PICTURES), np.inf)
     for captioner in (first, second):
         _seconds(captioner, pictures[:1], clock)  # warms up
@@ -170,17 +171,3 @@ def _seconds(
     started = clock()
     captioner.caption(pictures, CaptionOptions())
     return clock() - started
-
-
-def _drawn(height: int, width: int) -> NDArray[np.uint8]:
-    """Return pictures `uint8 [_PICTURES, 3, H, W]` of gradients with a square in each."""
-    down = np.linspace(0, 255, height)[None, :, None]
-    right = np.linspace(0, 255, width)[None, None, :]
-    tint = np.array([1.0, 0.7, 0.4])[:, None, None]
-    out = np.empty((_PICTURES, 3, height, width), np.uint8)
-    for index in range(_PICTURES):
-        share = index / (_PICTURES - 1)
-        out[index] = (down * share + right * (1 - share)) * np.roll(tint, index, 0)
-        top, left = height * index // (2 * _PICTURES), width * index // (2 * _PICTURES)
-        out[index, index % 3, top : top + height // 2, left : left + width // 2] = 230
-    return out

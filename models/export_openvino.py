@@ -10,9 +10,9 @@ from models import store
 from models.api import metadata as metadata_module
 from models.api.device import BackendError, Precision
 from models.registry import captioner_class, find_method
-from models.runtimes.openvino.calibration import draw_pictures, read_pictures
 from models.runtimes.openvino.export import WEIGHTS, export
 from models.runtimes.openvino.files import FOLDER
+from models.runtimes.pictures import draw_pictures, read_pictures
 from models.store import StoredModel, content_version
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLException, NotFound
 
 from models.api.metadata import FILE_NAME, ModelMetadata, read
@@ -60,6 +61,14 @@ def check_name(name: str) -> None:
             f"the model store cannot take {name!r} as a name or version: use lower-case "
             "letters, digits, '-', '_' and '.', a letter or digit first and last"
         )
+
+
+def imports_folder() -> Path:
+    """Return where models lie while they are fetched and converted.
+
+    On the store's file system, so that they can be moved into it.
+    """
+    return Path(BentoMLContainer.bentoml_home.get()) / "captionbox" / "imports"
 
 
 def content_version(directory: Path) -> str:

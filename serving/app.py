@@ -18,18 +18,17 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from serving.api.captions import caption_routes
-from serving.api.docs_page import docs_routes
 from serving.api.document import document
 from serving.api.match import match_route
 from serving.api.models import model_routes, model_template
 from serving.api.openai.chat import openai_route
 from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
 from serving.api.openai.errors import openai_errors
-from serving.api.pages import page_routes
+from serving.api.pages import docs_routes, page_routes
 from serving.base.problems import KINDS, TYPE_PREFIX, Problem
 from serving.base.settings import Settings
 from serving.http.access import CLIENT_GONE
-from serving.http.problem_answers import describe, render, shape_errors
+from serving.http.problem_answers import describe, handle, shape_errors
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -54,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         # Those that are asked most come first: routes are looked through in their order.
         routes=[*operations, *public],
-        exception_handlers={Problem: _refused, ClientDisconnect: _client_gone},
+        exception_handlers={Problem: handle, ClientDisconnect: _client_gone},
         # The document and the page that shows it are routes of our own: FastAPI's page would load
         # its scripts from elsewhere.
         openapi_url=None,
@@ -65,10 +64,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gateway = app.state.admission = None
     app.state.public_paths = [route.path for route in public]
     return app
-
-
-async def _refused(request: Request, problem: Problem) -> Response:
-    return render(problem, request.scope)
 
 
 async def _client_gone(_: Request, __: Exception) -> Response:

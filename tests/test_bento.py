@@ -48,10 +48,23 @@ def test_the_bento_holds_what_it_needs_and_nothing_else(home: Path) -> None:
     assert "bentoml==1.4.39" in requirements and "torch==" in requirements
 
 
+def test_the_bento_says_what_it_needs_and_not_how_many_workers_the_builder_had(home: Path) -> None:
+    (bento,) = (path for path in (home / "bentos" / "captionbox").iterdir() if path.is_dir())
+    manifest = yaml.safe_load((bento / "bento.yaml").read_text())
+    configurations = {one["name"]: one["config"] for one in manifest["services"]}
+    assert set(configurations) == {"captionbox", "captionbox-engine"}
+    for configuration in configurations.values():
+        assert configuration["resources"] == {"cpu": "1", "memory": "1Gi"}
+        assert "workers" not in configuration
+
+
 def test_the_bento_serves_the_model_it_was_built_with(
     home: Path, start_server: Callable[..., Server]
 ) -> None:
-    server = start_server(home, what="captionbox:latest", cwd=home)
+    server = start_server(home, what="captionbox:latest", cwd=home, engine_workers="2")
+    # Counted by the machine that serves: the one that built was told to have one.
+    assert len(server.workers("captionbox-engine")) == 2
+    assert len(server.workers("captionbox")) == 1
     with httpx.Client(base_url=server.url, timeout=30) as client:
         response = client.post("/caption", files={"image": encode(draw("blue cross"))})
         assert response.json()["captions"][0]["text"] == caption_of("blue cross")

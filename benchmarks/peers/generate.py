@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.stack import answer
+from benchmarks.tools.stack import answer
 
 
 def load(runtime: str, directory: str, precision: str, threads: int) -> Any:

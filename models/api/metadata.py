@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ class ModelMetadata(BaseModel):
         method: name in `models.registry`.
         preprocess: how pictures reach the network.
         decode: the model's default decoding settings.
-        vocabulary_sha256: hash of the tokenizer's words in id order; checked at load.
+        vocabulary_sha256: `vocabulary_hash` of the tokenizer's words; checked at load.
         options: the options that this model honours, where they are fewer than its method's.
         parameters: number of weights.
         data: what it was trained on, one entry a data set.
@@ -58,6 +60,20 @@ class ModelMetadata(BaseModel):
     def honoured(self, supported: frozenset[OptionName]) -> frozenset[OptionName]:
         """Return the options that the model honours, of those that its method supports."""
         return supported if self.options is None else supported & frozenset(self.options)
+
+    def check_vocabulary(self, found: str) -> None:
+        """Do nothing if `found` is the `vocabulary_hash` that the model was made with, if any.
+
+        Raises:
+            BrokenModelError: it is another.
+        """
+        if self.vocabulary_sha256 and self.vocabulary_sha256 != found:
+            raise BrokenModelError("the tokenizer is not the vocabulary this model learnt with")
+
+
+def vocabulary_hash(words: Iterable[str]) -> str:
+    """Return the SHA-256 of a vocabulary's words in id order, as hexadecimal digits."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def read(directory: Path) -> ModelMetadata:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.api.captioner import Captioner
-from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, CaptionOptions
 from models.api.results import Caption, WordAttention
 from models.decoding.candidates import as_caption, find_captions, search_settings
@@ -65,9 +65,7 @@ class NetworkCaptioner(Captioner):
     def __init__(
         self, network: CaptionNetwork, tokenizer: CaptionVocabulary, metadata: ModelMetadata
     ) -> None:
-        expected = metadata.vocabulary_sha256
-        if expected and expected != tokenizer.vocabulary_hash():
-            raise BrokenModelError("tokenizer.json is not the vocabulary this model learnt with")
+        metadata.check_vocabulary(tokenizer.vocabulary_hash())
         self.honours = metadata.honoured(self.honours)
         self.network = network
         self.tokenizer = tokenizer

@@ -19,8 +19,8 @@ from models.checkpoints.pretrained import ModelImportError
 FILE_NAME = "preprocessor_config.json"
 PROCESSOR_FILE_NAME = "processor_config.json"
 
-_RESAMPLE = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
-"""PIL's numbers."""
+RESAMPLE = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
+"""Name of a filter by PIL's number, which the files have."""
 
 VIT = PreprocessSpec(resample="bilinear")
 """ViT's defaults in transformers: 224, bilinear, mean and standard deviation 0.5."""
@@ -72,7 +72,7 @@ def read_spec(content: dict[str, Any], default: PreprocessSpec = VIT) -> Preproc
                 "height": height,
                 "width": width,
                 "fit": fit,
-                "resample": _RESAMPLE[content["resample"]]
+                "resample": RESAMPLE[content["resample"]]
                 if content.get("resample") is not None
                 else default.resample,
                 "mean": content.get("image_mean", default.mean) if normalised else (0.0,) * 3,

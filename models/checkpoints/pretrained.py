@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-from bentoml._internal.configuration.containers import BentoMLContainer
+from typing import Any, Protocol
 
 from models.api.metadata import ModelMetadata
 
@@ -24,18 +22,25 @@ _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 """What transformers reads first: one file, else parts with an index."""
 _INDEX = "model.safetensors.index.json"
 
-Convert = Callable[[Path, Path], ModelMetadata]
-"""Converts a hub model: reads the directory given first, writes weights (safetensors) and whatever
-else the method loads into the one given second, returns the metadata. `source` and `licence` are
-filled in later, and the card is kept. Raises `ModelImportError` if it cannot be done."""
 
+class Convert(Protocol):
+    """Converts a hub model to a model directory."""
 
-def imports_folder() -> Path:
-    """Return where models lie while they are fetched and converted.
+    def __call__(self, source: Path, target: Path, /, fetched: bool = False) -> ModelMetadata:
+        """Write weights (safetensors) and whatever else the method loads.
 
-    On the store's file system, so that they can be moved into it.
-    """
-    return Path(BentoMLContainer.bentoml_home.get()) / "captionbox" / "imports"
+        Args:
+            source: `save_pretrained` layout, as it is on the hub.
+            target: an existing, empty folder.
+            fetched: `source` was made for this import, so that weights in it may be linked instead
+                of copied.
+
+        Returns:
+            For `captionbox.json`; source and licence are the caller's to add, and the card.
+
+        Raises:
+            ModelImportError: it cannot be done.
+        """
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -86,11 +91,15 @@ def load_pretrained(kind: Any, directory: Path, may_miss: Iterable[str] = ()) ->
     return model
 
 
-def save_network(network: Any, source: Path, target: Path) -> None:
+def save_network(network: Any, source: Path, target: Path, fetched: bool) -> None:
     """Write a transformers network that was loaded from `source`, unchanged, into `target`.
 
-    Weights that are safetensors there are taken as they are: linked where an import has fetched
-    them, copied where they are somebody's own. Others are converted.
+    Weights that are safetensors there are taken as they are: linked where they were fetched for
+    this import, copied where they are somebody's own. Others are converted.
+
+    Args:
+        network: as it was loaded.
+        source, target, fetched: as a `Convert` has them.
     """
     single, parts = (sorted(source.glob(pattern)) for pattern in _SAFETENSORS)
     files = single or [*parts, source / _INDEX]
@@ -101,11 +110,12 @@ def save_network(network: Any, source: Path, target: Path) -> None:
     if network.can_generate():
         network.generation_config.save_pretrained(target)
     for file in files:
-        _take(file.resolve(), target / file.name)
+        # What huggingface_hub's cache had is but a link in `source`.
+        _take(file.resolve(), target / file.name, fetched and not file.is_symlink())
 
 
-def _take(file: Path, target: Path) -> None:
-    if file.is_relative_to(imports_folder().resolve()):
+def _take(file: Path, target: Path, link: bool) -> None:
+    if link:
         with contextlib.suppress(OSError):  # another file system, or one without hard links
             target.hardlink_to(file)
             return

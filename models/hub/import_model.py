@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from models import store
 from models.api import metadata as metadata_module
 from models.api.metadata import CARD_NAME
-from models.checkpoints import pretrained
 from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
 from models.hub.repository import HubModel
 from models.registry import METHODS, find_method, load_any, load_object, method_of_architecture
@@ -51,7 +50,7 @@ def import_model(
         ValueError: the store refuses `name`.
     """
     store.check_name(name)
-    target = pretrained.imports_folder() / f"{name} (importing)"
+    target = store.imports_folder() / f"{name} (importing)"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     try:
@@ -77,7 +76,7 @@ def prepare(source: str, target: Path, revision: str | None = None) -> None:
         if revision is not None:
             raise ModelImportError(f"{source} is a directory: it has no revision")
         method = recognise(read_json(folder / CONFIG_NAME))
-        _convert(method, folder, target, f"directory {folder.resolve().name}")
+        _convert(method, folder, target, f"directory {folder.resolve().name}", fetched=False)
         return
     found = HubModel.find(source, revision)
     if CONFIG_NAME not in found.files:
@@ -85,7 +84,8 @@ def prepare(source: str, target: Path, revision: str | None = None) -> None:
     # Before gigabytes are fetched.
     method = recognise(read_json(found.fetch([CONFIG_NAME]) / CONFIG_NAME))
     logger.info("%s at %s: method %s", found.name, found.sha, method)
-    _convert(method, found.fetch(found.needed()), target, f"{found.name}@{found.sha}")
+    fetched = found.fetch(found.needed())
+    _convert(method, fetched, target, f"{found.name}@{found.sha}", fetched=True)
     found.discard()
 
 
@@ -113,11 +113,11 @@ def recognise(config: dict[str, Any]) -> str:
     )
 
 
-def _convert(method: str, folder: Path, target: Path, origin: str) -> None:
+def _convert(method: str, folder: Path, target: Path, origin: str, fetched: bool) -> None:
     """Convert `folder` into a model directory that loads."""
     convert: Convert = load_object(find_method(method).converter)
     try:
-        metadata = convert(folder, target)
+        metadata = convert(folder, target, fetched)
     except SafetensorError as error:  # a full disk, for one
         raise ModelImportError(f"the converted model cannot be written: {error}") from error
     card = folder / CARD_NAME

@@ -32,7 +32,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from models.checkpoints import pretrained
+from models import store
 from models.checkpoints.pretrained import ModelImportError
 from models.hub.download import fetch_large, insist
 
@@ -92,7 +92,7 @@ class HubModel:
     @property
     def folder(self) -> Path:
         """Where this commit's files go until they are converted; what breaks off stays there."""
-        return pretrained.imports_folder() / f"models--{self.name.replace('/', '--')}" / self.sha
+        return store.imports_folder() / f"models--{self.name.replace('/', '--')}" / self.sha
 
     def needed(self) -> list[str]:
         """Return the files that an import needs: no folders, no other framework's weights.

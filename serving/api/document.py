@@ -118,7 +118,7 @@ def _add_body(operation: dict[str, Any], reader: Body[Any], settings: Settings) 
 def _field(schema: dict[str, Any], reader: Body[Any]) -> dict[str, Any]:
     """Return a field's schema, in a form without the null that only JSON can say."""
     words: dict[str, Any] = {key: schema[key] for key in _WORDS if key in schema}
-    rest = {key: schema[key] for key in schema if key not in ("title", "default", *words)}
+    rest = {key: schema[key] for key in schema if key not in ("title", *words)}
     if isinstance(reader, FormBody) and "anyOf" in rest:
         rest = next(dict(one) for one in rest["anyOf"] if one.get("type") != "null")
     return {**rest, **words}

@@ -1,9 +1,10 @@
-"""The web page: every file of `web/` at its own address, with the headers that keep it safe."""
+"""The web page and Swagger UI: each file at its own address, with headers that keep them safe."""
 
 from __future__ import annotations
 
 import mimetypes
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +17,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEB = Path(__file__).resolve().parents[2] / "web"
+
+# Only the distribution's files are used: its code, which is for FastAPI, is never imported.
+SWAGGER_UI = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
+"""Swagger UI's own distribution, unchanged, as a package from PyPI carries it."""
 
 _MEDIA_TYPES = {
     ".css": "text/css",
@@ -111,3 +116,10 @@ def page_routes() -> Iterator[Route]:
         name = path.relative_to(WEB).as_posix()
         if path.suffix in _MEDIA_TYPES and name not in _NOT_PAGES:
             yield file_route(f"/{name}", WEB, name)
+
+
+def docs_routes() -> Iterator[Route]:
+    """Yield the routes of Swagger UI, which shows our own OpenAPI document."""
+    yield file_route("/docs", WEB, "docs.html")
+    yield file_route("/docs/swagger-ui.css", SWAGGER_UI, "swagger-ui.css")
+    yield file_route("/docs/swagger-ui.js", SWAGGER_UI, "swagger-ui-bundle.js")

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import bentoml
 from bentoml.validators import ContentType
@@ -50,17 +50,36 @@ def typed_api(method: Callable[[Any, M], Awaitable[A]]) -> Any:
     ]
     signature = inspect.Signature(parameters, return_annotation=hints["return"])
     call.__signature__ = signature  # type: ignore[attr-defined]
-    return bentoml.api(route=f"/{method.__name__}", input_spec=spec)(call)
+    answer = _of_one_kind(hints["return"])
+    return bentoml.api(route=f"/{method.__name__}", input_spec=spec, output_spec=answer)(call)
 
 
 def _with_files(model: type[BaseModel]) -> type[BaseModel]:
     """Return the model with files in the place of their contents."""
-    files: dict[str, Any] = {
-        name: (_FILES[about.annotation], Field(description=about.description))
+    return _replaced(model, _FILES.get)
+
+
+def _of_one_kind(model: type[BaseModel]) -> type[BaseModel]:
+    """Return the model with objects of any kind in the place of lists of several kinds.
+
+    BentoML's client knows the first of several kinds only, and drops all that this one has not.
+    """
+
+    def plain(annotation: Any) -> Any:
+        mixed = get_origin(annotation) is list and len(get_args(get_args(annotation)[0])) > 1
+        return list[dict[str, Any]] if mixed else None
+
+    return _replaced(model, plain)
+
+
+def _replaced(model: type[BaseModel], other: Callable[[Any], Any]) -> type[BaseModel]:
+    """Return the model with other types for those fields whose type `other` knows one for."""
+    fields: dict[str, Any] = {
+        name: (other(about.annotation), Field(description=about.description))
         for name, about in model.model_fields.items()
-        if about.annotation in _FILES
+        if other(about.annotation) is not None
     }
-    return create_model(model.__name__, __base__=model, __module__=__name__, **files)
+    return create_model(model.__name__, __base__=model, __module__=__name__, **fields)
 
 
 def _read(model: type[M], fields: dict[str, Any]) -> M:

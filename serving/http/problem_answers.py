@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.base import exchange as exchanges
@@ -77,6 +78,13 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
 
 def _plain(_: Problem, details: ProblemDetails) -> ErrorBody:
     return ErrorBody(details.model_dump(exclude_none=True))
+
+
+async def handle(request: Request, error: Exception) -> Response:
+    """Exception handler for `Problem`. A coroutine: what is none would be run in a thread."""
+    if not isinstance(error, Problem):
+        raise error
+    return render(error, request.scope)
 
 
 def describe(type_slug: str) -> dict[str, object]:

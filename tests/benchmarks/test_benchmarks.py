@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import growth, model_level, overload, results, server_growth, server_level
-from benchmarks.load import Answer
-from benchmarks.pictures import SIZES
-from benchmarks.stack import Stack, StackError
+from benchmarks.tools.load import Answer
+from benchmarks.tools.pictures import SIZES
+from benchmarks.tools.stack import Stack, StackError
 
 SHORT = ("--tokens", "4", "--batches", "1", "2", "--seconds", "0")
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 from benchmarks.capacity import Run, on_cores, predict, table
-from benchmarks.usage import Usage
+from benchmarks.tools.usage import Usage
 
 RUN = Run(
     way="job",

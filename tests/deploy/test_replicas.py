@@ -19,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.load import Load, Picture
+from benchmarks.tools.load import Load, Picture
 from serving.base.settings import Settings
 from tests.drawings import NAMES, caption_of, draw, encode
 from tests.server import ROOT, Server, free_port

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.api.document import document
 from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
+from serving.app import create_app
 from serving.base.problems import KINDS, TYPE_PREFIX
 from serving.base.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, name, read
 
 logger = logging.getLogger("docs")
 
-DOCUMENT = document(Settings(matcher="bridgetower"))
+DOCUMENT = create_app(Settings(matcher="bridgetower")).openapi()
 """The OpenAPI document of a server that has everything."""
 
 COMPUTED = {"decode_workers", "engine_workers", "threads"}

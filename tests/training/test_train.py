@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from models.backbones import BACKBONES
 from models.registry import load_captioner
 from training.loop.run_directory import complete_checkpoints
 from training.train import main as train_command
@@ -203,6 +204,10 @@ def test_exported_model_is_complete(straight: Path) -> None:
             "model.colour: the network has no such setting",
         ),
         (
+            ["--config", "compact", "--data", "DATA", "--out", "OUT", "--set", "model.backbone=x"],
+            "model.backbone: unknown backbone 'x'; known: mobilenet_edgetpu",
+        ),
+        (
             ["--config", "compact", "--data", "DATA", "--out", "OUT", "--trunk", "nothing.bin"],
             "--trunk nothing.bin",
         ),
@@ -233,6 +238,20 @@ def test_mistakes_are_one_clear_line(
     assert train_command(filled) == 2
     assert message in caplog.text
     assert "\n" not in caplog.records[-1].getMessage()
+
+
+def test_the_model_is_served_pictures_as_its_backbone_wants_them(
+    shapes: Path, tiny_overrides: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    sizes = [one for one in tiny_overrides if "image_" not in one and "backbone" not in one]
+    arguments = train_arguments(shapes, out, sizes)
+    arguments[arguments.index("compact")] = "keras-example"
+    assert train_command([*arguments, "--backbone", "tiny", "--max-steps", "1"]) == 0
+    spec = load_captioner(out / "model").preprocess
+    tiny = BACKBONES["tiny"]
+    assert (spec.height, spec.width) == (tiny.height, tiny.width)
+    assert (spec.mean, spec.std) == (tiny.mean, tiny.std)
 
 
 def test_stops_when_validation_gets_no_better(

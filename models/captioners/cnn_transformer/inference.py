@@ -1,6 +1,5 @@
 """The network of `cnn_transformer.network` for inference: the same function, packed and fused.
 
-Reads a model directory without transformers, whose import alone costs an engine two seconds.
 Queries, keys and values of a layer come from one product, a decode's caches lie in one tensor, and
 activations and residual sums are part of the kernels before them. In float32 its captions are those
 of the network that was trained; a test compares them.
@@ -8,11 +7,10 @@ of the network that was trained; a test compares them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,85 +18,22 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.api.device import Precision
-from models.backbones import build_backbone, find_backbone
+from models.backbones import find_backbone
+from models.captioners.cnn_transformer.checkpoint import WEIGHTS_NAME, Sizes, Weights, load_trunk
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED
 from models.layers.attention import KeyValue, kept, look
 from models.runtimes.processor import is_narrow
 from models.runtimes.torch.packed_backbones import pack_trunk
 from models.runtimes.torch.packing import Activation, Linear, pack_linear
 
-CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
-
 _ACTIVATIONS: dict[str, Activation] = {"linear": "none", "relu": "relu"}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What `config.json` says, see `cnn_transformer.config.CnnTransformerConfig`."""
-
-    backbone: str
-    image_height: int
-    image_width: int
-    image_mean: list[float]
-    image_std: list[float]
-    vocab_size: int
-    d_model: int
-    encoder_layers: int
-    encoder_heads: int
-    decoder_layers: int
-    decoder_heads: int
-    head_dim: int
-    pre_norm: bool
-    project_memory: bool
-    memory_activation: Literal["linear", "relu"]
-    scale_embeddings: bool
-    tie_embeddings: bool
-    max_positions: int
-
-    @classmethod
-    def read(cls, directory: Path) -> Self:
-        """Read a model directory's `config.json`.
-
-        Raises:
-            OSError, ValueError, KeyError: it is missing, damaged or incomplete.
-        """
-        content = json.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
-        return cls(**{field.name: content[field.name] for field in fields(cls)})
-
-
-class _Weights:
-    """The tensors of a checkpoint under a common prefix, as float32."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
-        self._tensors, self._prefix = tensors, prefix
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[self._prefix + name].float()
-
-    def under(self, name: str) -> _Weights:
-        """Return the tensors below `name`."""
-        return _Weights(self._tensors, f"{self._prefix}{name}.")
-
-    def linear(self, names: str, precision: Precision, activation: Activation = "none") -> Linear:
-        """Return one packed layer of the named linear layers' outputs side by side."""
-        parts = names.split()
-        weight = torch.cat([self[f"{name}.weight"] for name in parts])
-        bias = torch.cat([self[f"{name}.bias"] for name in parts])
-        return pack_linear(weight, bias, precision, activation)
-
-    def norm(self, name: str, dtype: torch.dtype) -> Linear:
-        """Return a LayerNorm (epsilon 1e-5, as torch's)."""
-        weight, bias = self[f"{name}.weight"].to(dtype), self[f"{name}.bias"].to(dtype)
-        shape = list(weight.shape)
-        return lambda hidden: F.layer_norm(hidden, shape, weight, bias)
 
 
 class _Layer:
     """`cnn_transformer.network.Layer`; a decoder layer where its weights have cross-attention."""
 
     def __init__(
-        self, weights: _Weights, sizes: Sizes, decoder: bool, precision: Precision, dtype: Any
+        self, weights: Weights, sizes: Sizes, decoder: bool, precision: Precision, dtype: Any
     ) -> None:
         self.decoder, self._pre_norm = decoder, sizes.pre_norm
         self._heads = sizes.decoder_heads if decoder else sizes.encoder_heads
@@ -223,7 +158,7 @@ class InferenceNetwork:
     def __init__(
         self, sizes: Sizes, tensors: Mapping[str, Tensor], precision: Precision = "fp32"
     ) -> None:
-        weights = _Weights(tensors)
+        weights = Weights(tensors)
         self._sizes, self.precision = sizes, precision
         self.bos_id, self.eos_id = BOS_ID, EOS_ID
         self.vocab_size, self.max_tokens = sizes.vocab_size, sizes.max_positions - 1
@@ -231,7 +166,7 @@ class InferenceNetwork:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._dtype = dtype
         self._trunk_dtype = torch.bfloat16 if is_narrow(precision) else torch.float32
-        self._trunk = pack_trunk(_load_trunk(sizes.backbone, tensors), self._trunk_dtype)
+        self._trunk = pack_trunk(load_trunk(sizes.backbone, tensors), self._trunk_dtype)
         mean, std = torch.tensor(sizes.image_mean), torch.tensor(sizes.image_std)
         self._scale = (1 / (255 * std)).view(3, 1, 1)
         self._offset = (-mean / std).view(3, 1, 1)
@@ -347,16 +282,3 @@ class InferenceNetwork:
         if self._sizes.pre_norm:
             hidden = self._decoder_norm(hidden)
         return self._vocabulary(hidden.float())
-
-
-def _load_trunk(backbone: str, tensors: Mapping[str, Tensor]) -> torch.nn.Module:
-    prefix = "trunk."
-    with torch.device("meta"):  # no time spent on weights that are replaced at once
-        trunk = build_backbone(backbone)
-    own = {
-        name.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
-    trunk.load_state_dict(own, assign=True)
-    return trunk.eval()

@@ -7,13 +7,14 @@ the file is an ordinary `tokenizer.json`. No torch, no transformers.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
+
+from models.api.metadata import vocabulary_hash
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
@@ -132,9 +133,8 @@ class CaptionTokenizer:
         return out
 
     def vocabulary_hash(self) -> str:
-        """Return the SHA-256 of the words in id order, as hexadecimal digits."""
-        words = [str(self._tokenizer.id_to_token(i)) for i in range(len(self))]
-        return hashlib.sha256("\n".join(words).encode()).hexdigest()
+        """Return a hash of all words; see `models.api.metadata.vocabulary_hash`."""
+        return vocabulary_hash(str(self._tokenizer.id_to_token(i)) for i in range(len(self)))
 
 
 def split_words(tokenizer: Tokenizer, caption: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Self
 
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
+
+from models.api.metadata import vocabulary_hash
 
 FILE_NAME = "tokenizer.json"
 _SPACE = re.compile(rb"\s")
@@ -110,9 +111,8 @@ class SubwordTokenizer:
         return token.encode() if -1 in found else bytes(found)
 
     def vocabulary_hash(self) -> str:
-        """Return the SHA-256 of the tokens in id order, as hexadecimal digits."""
-        tokens = [str(self._tokenizer.id_to_token(i)) for i in range(len(self))]
-        return hashlib.sha256("\n".join(tokens).encode()).hexdigest()
+        """Return a hash of all tokens; see `models.api.metadata.vocabulary_hash`."""
+        return vocabulary_hash(str(self._tokenizer.id_to_token(i)) for i in range(len(self)))
 
 
 def _from_gpt2_files(directory: Path) -> Tokenizer:

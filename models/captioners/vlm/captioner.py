@@ -18,12 +18,11 @@ from torch import Tensor
 from models.api import metadata as metadata_module
 from models.api.captioner import Captioner
 from models.api.device import Precision
-from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
 from models.api.results import Caption
 from models.captioners.vlm.checkpoint import open_family
-from models.captioners.vlm.convert import vocabulary_hash
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
@@ -60,9 +59,7 @@ class ImageTextToTextCaptioner(Captioner):
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
         family = open_family(directory)
-        expected = metadata.vocabulary_sha256
-        if expected and expected != vocabulary_hash(family.tokenizer):
-            raise BrokenModelError("the tokenizer is not the one this model learnt with")
+        metadata.check_vocabulary(family.vocabulary_hash())
         return cls(family, metadata)
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:

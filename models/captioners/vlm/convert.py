@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,12 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from models.api.metadata import ModelMetadata
-from models.api.options import DecodeDefaults
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.vlm.checkpoint import model_type, open_tokenizer
 from models.captioners.vlm.families import family_class
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
+from models.checkpoints.generation_config import decode_defaults
 from models.checkpoints.preprocessor_config import read_content
 from models.checkpoints.pretrained import (
     CONFIG_NAME,
@@ -29,12 +28,13 @@ from models.checkpoints.pretrained import (
 _LONGEST_DEFAULT = 48
 
 
-def convert(directory: Path, target: Path) -> ModelMetadata:
+def convert(directory: Path, target: Path, fetched: bool = False) -> ModelMetadata:
     """Write a hub model as a model directory: weights as safetensors, tokenizer.
 
     Args:
         directory: `save_pretrained` layout, as it is on the hub.
         target: an existing, empty folder.
+        fetched: see `models.checkpoints.pretrained.Convert`.
 
     Returns:
         For `captionbox.json`; source and licence are the caller's to add.
@@ -58,13 +58,15 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     settings = read_content(directory)
     spec = family.spec(settings)
     _check(family, spec)
-    save_network(family.network, directory, target)
+    save_network(family.network, directory, target, fetched)
     family.tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,
         preprocess=spec,
-        decode=decode_defaults(family.decode, family.network.generation_config),
-        vocabulary_sha256=vocabulary_hash(family.tokenizer),
+        decode=decode_defaults(
+            _generation(family.network.generation_config), family.decode, strict=False
+        ),
+        vocabulary_sha256=family.vocabulary_hash(),
         parameters=sum(weights.numel() for weights in family.network.parameters()),
         notes=family.notes(settings),
     )
@@ -85,32 +87,12 @@ def _check(family: Family, spec: PreprocessSpec) -> None:
         raise ModelImportError(f"the network cannot read a picture: {error}") from error
 
 
-def decode_defaults(family: DecodeDefaults, generation: Any) -> DecodeDefaults:
-    """Return a family's decode defaults with what the checkpoint's own configuration says.
-
-    Args:
-        family: holds where `generation` is silent.
-        generation: transformers' `GenerationConfig`.
-    """
-    found: dict[str, Any] = {}
-    beams = getattr(generation, "num_beams", None)
-    if beams is not None and 1 < beams <= 8:
-        found["num_beams"] = beams
-    longest = getattr(generation, "max_new_tokens", None)
-    if longest is not None and longest >= 4:
-        found["max_length"] = min(longest, _LONGEST_DEFAULT)
-    for theirs, ours in (
-        ("length_penalty", "length_penalty"),
-        ("no_repeat_ngram_size", "no_repeat_ngram"),
-    ):
-        value = getattr(generation, theirs, None)
-        if value is not None:
-            found[ours] = value
-    return family.model_copy(update=found)
-
-
-def vocabulary_hash(tokenizer: Any) -> str:
-    """Return the SHA-256 of a transformers tokenizer's words in id order, as hexadecimal digits."""
-    vocabulary = tokenizer.get_vocab()
-    words = sorted(vocabulary, key=lambda word: (vocabulary[word], word))
-    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+def _generation(settings: Any) -> dict[str, Any]:
+    """Return what transformers' `GenerationConfig` says, as far as it is meant for captions."""
+    found = dict(settings.to_dict())
+    # Both are what is there where nobody chose: one beam, and room for a conversation.
+    if found.get("num_beams") == 1:
+        found["num_beams"] = None
+    if found.get("max_new_tokens"):
+        found["max_new_tokens"] = min(found["max_new_tokens"], _LONGEST_DEFAULT)
+    return found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from models.api.metadata import vocabulary_hash
 from models.api.options import DecodeDefaults, UnsupportedValueError
 from models.api.preprocessing import PreprocessSpec
 from models.captioners.vlm.step import NetworkStep, Prefill
@@ -131,6 +132,11 @@ class Family(ABC):
         for marker in self.tokenizer.added_tokens_encoder:
             if marker.strip() and marker in prompt:
                 raise UnsupportedValueError("prompt", METHOD, f"{marker!r} is a marker, not a word")
+
+    def vocabulary_hash(self) -> str:
+        """Return a hash of all words; see `models.api.metadata.vocabulary_hash`."""
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        return vocabulary_hash(sorted(vocabulary, key=lambda word: (vocabulary[word], word)))
 
     def decoded(self, ids: Sequence[int]) -> str:
         """Return the text of ids, special tokens left out."""

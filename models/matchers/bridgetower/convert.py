@@ -13,16 +13,13 @@ from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from models.api.metadata import ModelMetadata
 from models.api.preprocessing import PreprocessSpec
-from models.checkpoints.preprocessor_config import FILE_NAME
+from models.checkpoints.preprocessor_config import FILE_NAME, RESAMPLE
 from models.checkpoints.pretrained import ModelImportError, load_pretrained, read_json, save_network
 
 METHOD = "bridgetower"
 
-_RESAMPLE = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
-"""PIL's numbers."""
 
-
-def convert(directory: Path, target: Path) -> ModelMetadata:
+def convert(directory: Path, target: Path, fetched: bool = False) -> ModelMetadata:
     """Write a hub model as a model directory; see `models.checkpoints.pretrained.Convert`."""
     network = load_pretrained(BridgeTowerForImageAndTextRetrieval, directory)
     try:
@@ -30,7 +27,7 @@ def convert(directory: Path, target: Path) -> ModelMetadata:
     except Exception as error:  # transformers and tokenizers raise many kinds
         raise ModelImportError(f"the tokenizer cannot be read: {error}") from error
     spec = preprocess_spec(read_json(directory / FILE_NAME))
-    save_network(network, directory, target)
+    save_network(network, directory, target, fetched)
     tokenizer.save_pretrained(target)
     return ModelMetadata(
         method=METHOD,
@@ -64,7 +61,7 @@ def preprocess_spec(config: Mapping[str, Any]) -> PreprocessSpec:
                 "width": crop,
                 "shortest_edge": shortest,
                 "size_divisor": config.get("size_divisor", 32),
-                "resample": _RESAMPLE.get(config.get("resample", 3)),
+                "resample": RESAMPLE.get(config.get("resample", 3)),
                 "mean": config.get("image_mean", OPENAI_CLIP_MEAN),
                 "std": config.get("image_std", OPENAI_CLIP_STD),
             }

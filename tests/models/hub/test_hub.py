@@ -55,9 +55,7 @@ def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setattr(f"{module}.time", hasty)
     monkeypatch.setattr("models.hub.download.time", hasty)
     monkeypatch.setattr("models.hub.download.ATTEMPTS", 2)
-    monkeypatch.setattr(
-        "models.checkpoints.pretrained.imports_folder", lambda: tmp_path / "imports"
-    )
+    monkeypatch.setattr("models.store.imports_folder", lambda: tmp_path / "imports")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with running() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)

@@ -9,14 +9,37 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving.api.forms import BATCH_FIELD, OPTION_FIELDS, read_batch_form, read_caption_form
-from serving.api.match_form import read_match_form
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import Message
 
+from models.api.options import CaptionOptions
+from serving.api.captions import CAPTION, CAPTION_BATCH
+from serving.api.match import MATCH
 from serving.base.problems import Problem
-from serving.contract.requests import IMAGE_FIELD, MOST_IMAGES, BatchForm, CaptionForm, MatchForm
+from serving.contract.requests import (
+    IMAGE_FIELD,
+    MOST_IMAGES,
+    BatchForm,
+    CaptionForm,
+    MatchForm,
+)
+
+BATCH_FIELD = "images"
+OPTION_FIELDS = tuple(CaptionOptions.model_fields)
+
+
+async def read_batch_form(request: Request) -> BatchForm:
+    return (await CAPTION_BATCH(request)).form()
+
+
+async def read_caption_form(request: Request) -> CaptionForm:
+    return (await CAPTION(request)).form()
+
+
+async def read_match_form(request: Request) -> MatchForm:
+    return (await MATCH(request)).form()
+
 
 fuzz = settings(
     max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None

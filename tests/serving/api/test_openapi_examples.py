@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from serving.api.document import document
 from serving.api.openai import schemas as openai_schemas
+from serving.app import create_app
 from serving.base.settings import Settings
 from serving.contract import schemas
 
-DOCUMENT = document(Settings(matcher="bridgetower"))
+DOCUMENT = create_app(Settings(matcher="bridgetower")).openapi()
 OPERATIONS = [
     pytest.param(operation, id=f"{method} {path}")
     for path, item in DOCUMENT["paths"].items()
@@ -48,4 +48,6 @@ def test_rerank_is_shown_where_there_is_a_matcher() -> None:
         scores = [caption["match_score"] for caption in example["captions"]]
         assert scores == sorted(scores, reverse=True)
         assert "confidence" in example["captions"][0] and example["matcher"]
-    assert "match_score" not in str(document(Settings())["paths"]["/caption"]["post"]["responses"])
+    assert "match_score" not in str(
+        create_app(Settings()).openapi()["paths"]["/caption"]["post"]["responses"]
+    )

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.load import Load, Picture, percentile
+from benchmarks.tools.load import Load, Picture, percentile
 from tests.drawings import NAMES, draw, encode
 from tests.faults import SLOW
 from tests.server import Server

@@ -19,10 +19,12 @@ from starlette.types import Message
 from models.api.options import CaptionOptions
 from serving.base.problems import KINDS, Problem, from_validation
 from serving.contract.problem_details import ProblemDetails
+from serving.http import problem_answers
+from serving.http.access import AccessMiddleware
 from serving.http.body_limit import BodyLimitMiddleware
 from serving.http.framework_errors import from_framework
 from serving.http.known_paths import KnownPathsMiddleware
-from serving.http.problem_answers import handle
+from serving.http.problem_answers import ErrorBody, handle, shape_errors
 from serving.http.problem_middleware import ProblemMiddleware
 
 SECRET = "/srv/secret/path.py"
@@ -147,6 +149,29 @@ def test_an_unknown_address_and_a_wrong_method(client: TestClient) -> None:
     response = client.post("/answer")
     check(response, 405, "method-not-allowed")
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+def test_a_face_has_errors_in_its_own_shape(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shape(problem: Problem, details: ProblemDetails) -> ErrorBody:
+        said = {"error": f"{problem.type_slug}: {details.detail}"}
+        return ErrorBody(said, "application/json")
+
+    monkeypatch.setattr(problem_answers, "_shapes", {})
+    shape_errors("/r", shape)
+    theirs = TestClient(AccessMiddleware(client.app), raise_server_exceptions=False)
+    for method, path, status, said in [
+        ("GET", "/raise?what=problem", 503, "overloaded: Too busy."),
+        ("GET", "/raise?what=bug", 500, f"internal-error: {KINDS['internal-error'].advice}"),
+        ("GET", "/read", 405, f"method-not-allowed: {KINDS['method-not-allowed'].advice}"),
+        ("GET", "/refused", 404, f"not-found: {KINDS['not-found'].advice}"),
+    ]:
+        response = theirs.request(method, path)
+        assert (response.status_code, response.json()) == (status, {"error": said}), path
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["x-request-id"]
+    check(theirs.get("/answer?status=404&shape=text"), 404, "not-found")
 
 
 def test_an_answer_under_way_is_not_mixed_with_a_problem(client: TestClient) -> None:

@@ -68,8 +68,9 @@ def test_a_backbone_brings_its_size_and_normalisation(name: str) -> None:
     ).config
     backbone = BACKBONES[name]
     # The example's own backbone is shown larger pictures than it was trained on.
-    side = 299 if name == "efficientnet_b0" else backbone.height
-    assert (config.image_height, config.image_width) == (side, side)
+    own = name == KERAS_EXAMPLE.network["backbone"]
+    expected = (299, 299) if own else (backbone.height, backbone.width)
+    assert (config.image_height, config.image_width) == expected
     assert (config.image_mean, config.image_std) == ([*backbone.mean], [*backbone.std])
 
 

@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from models.registry import METHODS
 from training.recipes.recipe import RecipeError, load_recipe, recipe_names
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "scst"])
-def test_every_recipe_loads_under_its_method_name(name: str) -> None:
-    assert load_recipe(name).method == name
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_of_a_method_and_has_its_name_where_there_is_one(name: str) -> None:
+    method = load_recipe(name).method
+    assert method in METHODS
+    assert method == name or name not in METHODS
+
+
+def test_the_recipes_that_the_readme_tells_of_are_there() -> None:
+    assert {"compact", "tf-tutorial", "keras-example", "vit-gpt2", "scst"} <= {*recipe_names()}
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -29,7 +29,14 @@ def put(*names: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*SYSTEM_FOLDERS, *HIDDEN, "@eaDir", "$RECYCLE.BIN", "__MACOSX", "System Volume Information"],
+    [
+        *sorted(SYSTEM_FOLDERS),
+        *HIDDEN,
+        "@eaDir",
+        "$RECYCLE.BIN",
+        "__MACOSX",
+        "System Volume Information",
+    ],
 )
 def test_folders_of_systems_are_no_pictures(name: str) -> None:
     put("a.jpg", f"{name}/b.jpg", f"sub/{name}/deep/c.jpg", "sub/d.jpg", "sub/._e.jpg")

@@ -25,7 +25,7 @@ from models.api.device import Precision
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
 from models.captioners.vit_gpt2.captioner import VitGpt2Captioner
-from models.captioners.vit_gpt2.convert import convert, decode_defaults
+from models.captioners.vit_gpt2.convert import convert, hub_defaults
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
 from models.checkpoints.pretrained import ModelImportError
@@ -372,11 +372,11 @@ def test_missing_files_are_named(copy: Path, tmp_path: Path, name: str) -> None:
 def test_generation_config_gives_the_decode_defaults(tmp_path: Path) -> None:
     path = tmp_path / "generation_config.json"
     path.write_text('{"num_beams": 2, "max_length": 21, "eos_token_id": 5}')
-    found = decode_defaults(tmp_path)
+    found = hub_defaults(tmp_path)
     assert (found.num_beams, found.max_length, found.length_penalty) == (2, 20, 1.0)
     path.write_text('{"num_beams": 500}')
     with pytest.raises(ModelImportError, match="generation_config"):
-        decode_defaults(tmp_path)
+        hub_defaults(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])

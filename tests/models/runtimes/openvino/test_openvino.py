@@ -25,10 +25,10 @@ from models.captioners.vit_gpt2.captioner import VitGpt2Captioner
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.registry import load_captioner
 from models.runtimes.openvino import export as openvino_export
-from models.runtimes.openvino.calibration import draw_pictures, read_pictures
 from models.runtimes.openvino.files import GraphsInfo
 from models.runtimes.openvino.graphs import write_graphs
 from models.runtimes.openvino.network import OpenVinoNetwork
+from models.runtimes.pictures import draw_pictures, read_pictures
 from models.store import content_version
 from tests.checkpoints import OTHER_ENCODERS, random_pictures
 from tests.formats import needs
@@ -327,6 +327,7 @@ def test_drawn_pictures_vary() -> None:
     assert drawn.shape == (32, 3, 40, 56) and drawn.dtype == np.uint8
     assert np.ptp(drawn.mean((1, 2, 3))) > 60 and drawn.std((1, 2, 3)).min() > 10
     assert (draw_pictures(40, 56) == drawn).all()
+    assert (draw_pictures(40, 56, 3) == drawn[:3]).all()
 
 
 def test_pictures_are_read_from_a_folder(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from benchmarks.stack import ROOT
-from benchmarks.workspace import Workspace
+from benchmarks.tools.stack import ROOT
+from benchmarks.tools.workspace import Workspace
 from models.api.device import has_openvino
 from tests.server import START_SECONDS, Server, environment, install
 

@@ -1,7 +1,7 @@
 """Loads a caption server and says what came of it, as JSON. Runs in a process of its own.
 
-    python -m benchmarks.load URL --images DIR --concurrency 16 --seconds 10
-    python -m benchmarks.load URL --images DIR --rate 20 --seconds 10
+    python -m benchmarks.tools.load URL --images DIR --concurrency 16 --seconds 10
+    python -m benchmarks.tools.load URL --images DIR --rate 20 --seconds 10
 
 Closed loop: every client asks again as soon as it has its answer. Open loop: requests leave at a
 fixed rate, whatever happens, as the internet does; latency counts from when a request was due, so a
@@ -222,7 +222,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tools.load")
     parser.add_argument("url")
     parser.add_argument("--images", type=Path, required=True, help="folder of JPEG files")
     parser.add_argument("--concurrency", type=int, default=1)

@@ -1,4 +1,7 @@
-"""Pictures that show a network what to expect, to choose the ranges of its int8 activations by."""
+"""Pictures that show a network what to expect: to fit int8 to them, or to take its time with.
+
+A folder's, or drawn ones where nobody has given any.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec, to_pixels
 
-_DRAWN = 32
 _MOST = 128
 
 Pixels = NDArray[np.uint8]
@@ -39,20 +41,20 @@ def read_pictures(folder: Path, spec: PreprocessSpec) -> Pixels:
     return np.stack(out)
 
 
-def draw_pictures(height: int, width: int) -> Pixels:
+def draw_pictures(height: int, width: int, count: int = 32) -> Pixels:
     """Draw pictures with the spectrum of photographs (power falls with the square of frequency).
 
     Half of them have a few plain rectangles on top; brightness and contrast vary.
 
     Returns:
-        `uint8 [_DRAWN, 3, height, width]`, always the same.
+        `uint8 [count, 3, height, width]`, always the same.
     """
     random = np.random.default_rng(0)
     rows = np.fft.fftfreq(height)[:, None]
     columns = np.fft.fftfreq(width)[None, :]
     frequency = np.maximum(np.hypot(rows, columns), 1 / max(height, width))
-    out = np.empty((_DRAWN, 3, height, width), np.uint8)
-    for index in range(_DRAWN):
+    out = np.empty((count, 3, height, width), np.uint8)
+    for index in range(count):
         spectrum = np.fft.fft2(random.normal(size=(3, height, width))) / frequency
         noise = np.fft.ifft2(spectrum).real
         noise -= noise.mean((1, 2), keepdims=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-from benchmarks.stack import Done, Stack, Task
+from benchmarks.tools.stack import Done, Stack, Task
 
 logger = logging.getLogger(__name__)
 

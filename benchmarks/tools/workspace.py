@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.stack import ROOT
+from benchmarks.tools.stack import ROOT
 
 logger = logging.getLogger(__name__)
 

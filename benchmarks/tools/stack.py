@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 CaptionPixels = Callable[[NDArray[np.uint8], int], Sequence[Sequence[int]]]
 """From pictures `[B, 3, H, W]` and a number of beams (1 is greedy) to each picture's tokens."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: rounds in turn, servers, load, pictures, checkpoints, usage."""
