@@ -55,8 +55,11 @@ class WorkerPool:
             Problem: 503, there is none and none can be started.
         """
         self.welcome()
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            self.replace(worker, "killed")
         if self._size < self._count:
             self._start()
         turn: asyncio.Future[DecodeWorker] = asyncio.get_running_loop().create_future()

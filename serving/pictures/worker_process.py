@@ -80,6 +80,11 @@ class DecodeWorker:
         """The process's number."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     async def ready(self) -> None:
         """Wait until it can decode.
 

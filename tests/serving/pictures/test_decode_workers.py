@@ -112,10 +112,11 @@ def test_a_worker_that_was_killed_from_outside(try_with: Callable[..., None]) ->
 
     async def test(decoder: Decoder) -> None:
         assert "not killed again" in await refusal(decoder, decoding.KILL_ONCE)
-        # Those that wait for work may be killed as well.
-        await decoder.decode(GOOD, SPEC)
-        for pid in processes(decoder)[:1]:
+        # Those that wait for work may be killed as well, all of them.
+        await asyncio.gather(*(decoder.decode(GOOD, SPEC) for _ in range(10)))
+        for pid in processes(decoder):
             psutil.Process(pid).kill()
+        await asyncio.sleep(0.2)
         for _ in range(3):
             assert (await decoder.decode(GOOD, SPEC)).info.width == 200
 
