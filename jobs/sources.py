@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import PurePosixPath
 from typing import Literal
 
 import fsspec
 import pyarrow.parquet
-from PIL import Image
 
-from serving.pictures.images import FORMATS
+from models.pictures.kinds import endings
 
 Kind = Literal["file", "rows", "tar"]
 
@@ -111,17 +109,10 @@ def list_inputs(inputs: Sequence[str], columns: Columns) -> Listing:
     return Listing(units, pictures)
 
 
-@cache
-def picture_suffixes() -> frozenset[str]:
-    """Return the names' endings of the formats that are read, such as `.jpg`."""
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, name in known.items() if name in FORMATS)
-
-
 def is_picture(name: str) -> bool:
     """Whether a file's name is that of a picture; hidden files are none."""
     path = PurePosixPath(name)
-    return path.suffix.lower() in picture_suffixes() and not path.name.startswith(".")
+    return path.suffix.lower() in endings() and not path.name.startswith(".")
 
 
 def _kind(text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from serving.pictures.images import FORMATS
+from models.pictures.kinds import FORMATS
 from tests.drawings import draw, encode
 
 READ, NO_PICTURE, BROKEN = 200, 415, 422

@@ -6,13 +6,18 @@ its images through the same ones: what a model sees when it serves is what it sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 from pydantic import BaseModel, ConfigDict, Field
+
+from models.pictures import rgb
+from models.pictures.kinds import refusals
+from models.pictures.orientation import SWAPPING, turn_of
+from models.pictures.reader import Picture
+from models.pictures.rgb import flattened
 
 Pixels = NDArray[np.uint8]
 """One RGB picture, `uint8 [3, H, W]`, values 0..255."""
@@ -26,30 +31,7 @@ _RESAMPLE = {
 Fit = Literal["squash", "crop", "pad", "multiple"]
 """How pictures fit the input size; see `PreprocessSpec`."""
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What an EXIF orientation asks for."""
-
-_SWAPPING = (
-    Image.Transpose.TRANSPOSE,
-    Image.Transpose.ROTATE_270,
-    Image.Transpose.TRANSVERSE,
-    Image.Transpose.ROTATE_90,
-)
-"""Turns that swap width and height."""
-
 _REDUCING_GAP = 3.0
-
-# A tile's copies while it is converted: 20 bytes a pixel and more.
-_TILE_PIXELS = 1024 * 1024
-_TILE_COLUMNS = 4096
 
 _Triple = tuple[float, float, float]
 
@@ -94,18 +76,32 @@ def draft(image: Image.Image, spec: PreprocessSpec) -> None:
         image.draft(None, (side, side))
 
 
+def read_rgb(data: bytes, spec: PreprocessSpec | None = None) -> Image.Image:
+    """Return a file's picture as upright RGB, at the size of a spec where one is given.
+
+    Raises:
+        PictureError: it is no picture that is read here, or damaged.
+    """
+    picture = Picture(data)
+    if spec is not None:
+        draft(picture.image, spec)
+    image = picture.load()
+    with refusals(data):
+        return to_rgb(image) if spec is None else to_size(image, spec)
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an upright 8-bit RGB copy of any picture PIL can read.
 
-    Applies the EXIF orientation, takes the first frame, flattens transparency onto white (as a
-    browser shows it), scales 16-bit and floating-point grey values to 8 bits, converts palettes,
-    CMYK, YCbCr, Lab and bilevel pictures.
+    Turns it upright, takes the first frame, flattens transparency onto white (as a browser shows
+    it), scales 16-bit and floating-point grey values to 8 bits, converts palettes, CMYK, YCbCr, Lab
+    and bilevel pictures. Files are better read by `read_rgb`.
 
     Raises:
         OSError, SyntaxError, ValueError: PIL cannot decode the pixels (truncated or broken file).
     """
     method = _load(image)
-    upright = _turned(_flattened(image), method)
+    upright = _turned(flattened(image), method)
     return image.copy() if upright is image else upright
 
 
@@ -121,16 +117,16 @@ def to_size(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     draft(image, spec)
     method = _load(image)
     width, height = size = image.size
-    if width * height <= _TILE_PIXELS:
-        return resize(_turned(_flattened(image), method), spec)
-    if method in _SWAPPING:
+    if width * height <= rgb.TILE_PIXELS:
+        return resize(_turned(flattened(image), method), spec)
+    if method in SWAPPING:
         size = (height, width)
     across, down = (
         max(1, int(has / gets / _REDUCING_GAP))
         for has, gets in zip(size, _whole_size(size, spec), strict=True)
     )
-    factors = (down, across) if method in _SWAPPING else (across, down)
-    reduced = _turned(_flattened(image, factors), method)
+    factors = (down, across) if method in SWAPPING else (across, down)
+    reduced = _turned(flattened(image, factors), method)
     # The last column and row may stand for less than a whole block. After a turn they may be the
     # first ones: then the share of a block is let go.
     box = (0.0, 0.0, width / factors[0], height / factors[1]) if method is None else None
@@ -226,79 +222,11 @@ def _load(image: Image.Image) -> Image.Transpose | None:
     if image.tell() != 0:
         image.seek(0)
     image.load()
-    return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return turn_of(image)
 
 
 def _turned(image: Image.Image, method: Image.Transpose | None) -> Image.Image:
     return image if method is None else image.transpose(method)
-
-
-def _flattened(image: Image.Image, factors: tuple[int, int] = (1, 1)) -> Image.Image:
-    """Return a decoded picture as 8-bit RGB; one of several tiles is reduced by whole numbers."""
-    scale = _grey_scale(image) if image.mode in ("I", "F") else None
-    if image.width * image.height <= _TILE_PIXELS:
-        return _convert(image, scale)
-    across, down = factors
-    out = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
-    for left, top, tile in _tiles(image, factors):
-        rgb = _convert(tile, scale)
-        out.paste(rgb if factors == (1, 1) else rgb.reduce(factors), (left // across, top // down))
-    return out
-
-
-def _tiles(
-    image: Image.Image, factors: tuple[int, int] = (1, 1)
-) -> Iterator[tuple[int, int, Image.Image]]:
-    """Yield `(left, top, tile)` over a picture, each but the last a multiple of the factors."""
-    width, height = image.size
-    if width * height <= _TILE_PIXELS:
-        yield 0, 0, image
-        return
-    across, down = factors
-    columns = max(1, min(width, _TILE_COLUMNS) // across) * across
-    rows = max(1, _TILE_PIXELS // columns // down) * down
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            box = (left, top, min(left + columns, width), min(top + rows, height))
-            yield left, top, image.crop(box)
-
-
-def _convert(image: Image.Image, scale: tuple[float, float] | None) -> Image.Image:
-    """Return a decoded picture, or a tile of one, as 8-bit RGB; `scale` as of `_grey_scale`.
-
-    `convert("L")` alone would clip the values of 16-bit, 32-bit and float pictures.
-    """
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    elif scale is not None:
-        values = _finite(image) * scale[0] / scale[1]
-        image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _grey_scale(image: Image.Image) -> tuple[float, float]:
-    """Return `(factor, divisor)` that bring a 32-bit or float grey picture's values to 0..255.
-
-    What range the values are meant in is told by the largest and the smallest.
-    """
-    extremes = []
-    for _, _, tile in _tiles(image):
-        values = _finite(tile)
-        extremes.append((float(values.min()), float(values.max())))
-    lowest, highest = min(low for low, _ in extremes), max(high for _, high in extremes)
-    if image.mode == "F" and lowest >= 0.0 and highest <= 1.0:
-        return 255.0, 1.0
-    if 255 < highest <= 65535:
-        return 1.0, 257.0
-    return (255.0 / highest, 1.0) if highest > 65535 else (1.0, 1.0)
-
-
-def _finite(image: Image.Image) -> NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
 
 
 def normalisation(spec: PreprocessSpec) -> tuple[NDArray[Any], NDArray[Any]]:

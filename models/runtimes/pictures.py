@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from models.api.preprocessing import PreprocessSpec, to_pixels
+from models.api.preprocessing import PreprocessSpec, read_rgb, to_pixels
+from models.pictures.kinds import PictureError, endings
 
 _MOST = 128
 
@@ -27,16 +27,14 @@ def read_pictures(folder: Path, spec: PreprocessSpec) -> Pixels:
     Raises:
         ValueError: there is no picture in it, or one cannot be read.
     """
-    endings = Image.registered_extensions()
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings())
     if not paths:
         raise ValueError(f"no picture in {folder}")
     out = []
     for index in np.linspace(0, len(paths) - 1, min(len(paths), _MOST)).astype(int):
         try:
-            with Image.open(paths[index]) as image:
-                out.append(to_pixels(image, spec))
-        except (OSError, Image.DecompressionBombError) as error:
+            out.append(to_pixels(read_rgb(paths[index].read_bytes(), spec), spec))
+        except (OSError, PictureError) as error:
             raise ValueError(f"{paths[index].name} cannot be read: {error}") from error
     return np.stack(out)
 

@@ -13,11 +13,11 @@ from fastapi import Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from models.pictures.kinds import READABLE
 from serving.base.problems import KINDS, TYPE_PREFIX, Kind
 from serving.base.settings import Settings
 from serving.contract.problem_details import ProblemDetails
 from serving.http.problem_answers import MEDIA_TYPE
-from serving.pictures.images import READABLE
 
 Endpoint: TypeAlias = Callable[..., Awaitable[Response]]
 

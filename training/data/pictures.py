@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from tqdm.auto import tqdm
 
-from models.api.preprocessing import Pixels, PreprocessSpec, to_rgb, to_size
+from models.api.preprocessing import Pixels, PreprocessSpec, read_rgb
+from models.pictures.kinds import PictureError
+from models.pictures.reader import Picture
 from training.data.coco import CaptionData, CaptionedImage, DataError, Unreadable
 from training.data.image_cache import ImageCache
 from training.data.machine import is_main
@@ -22,6 +25,7 @@ MAX_UNREADABLE = 0.01
 """Share of a data set's pictures that may be unreadable, where nobody said otherwise."""
 
 _THREADS = 8
+_HEADER_BYTES = 32 * 1024
 _NAMED = 20
 """Unreadable pictures named where there are too many to go on."""
 
@@ -33,11 +37,8 @@ def read_picture(image: CaptionedImage, spec: PreprocessSpec | None = None) -> I
         DataError: the file is missing or cannot be decoded; the message names it.
     """
     try:
-        with Image.open(image.path) as opened:
-            return to_rgb(opened) if spec is None else to_size(opened, spec)
-    except MemoryError:
-        raise
-    except Exception as error:  # what a broken file makes Pillow's plugins raise is anyone's guess
+        return read_rgb(image.path.read_bytes(), spec)
+    except (OSError, PictureError) as error:
         raise DataError(f"{image.path}: cannot be read as a picture: {_reason(error)}") from error
 
 
@@ -118,20 +119,24 @@ def check_share(name: str, unreadable: int, of: int, max_share: float) -> None:
 
 
 def _header_fault(image: CaptionedImage) -> str:
-    """Return why a picture cannot be one, as far as its first bytes tell; empty if it can."""
+    """Return why a picture cannot be one, as far as its header tells; empty if it can.
+
+    Most headers are within the first bytes of a file; the rest is read where they do not tell.
+    """
     try:
-        with Image.open(image.path):
+        with image.path.open("rb") as file:
+            start = file.read(_HEADER_BYTES)
+            with suppress(PictureError):
+                Picture(start)
+                return ""
+            Picture(start + file.read())
             return ""
-    except MemoryError:
-        raise
-    except Exception as error:  # see `read_picture`
+    except (OSError, PictureError) as error:
         return _reason(error)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: OSError | PictureError) -> str:
     """Return what went wrong without the file's name, which the caller gives."""
-    if isinstance(error, UnidentifiedImageError):
-        return "no picture format that Pillow knows"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return str(error)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from models.api import preprocessing
 from models.api.preprocessing import (
     PreprocessSpec,
     normalisation,
@@ -15,6 +14,7 @@ from models.api.preprocessing import (
     to_rgb,
     to_size,
 )
+from models.pictures import rgb
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -190,8 +190,8 @@ def difference(image: Image.Image, spec: PreprocessSpec) -> float:
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocessing, "_TILE_PIXELS", 10_000)
-    monkeypatch.setattr(preprocessing, "_TILE_COLUMNS", 128)
+    monkeypatch.setattr(rgb, "TILE_PIXELS", 10_000)
+    monkeypatch.setattr(rgb, "TILE_COLUMNS", 128)
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -211,7 +211,7 @@ def test_tiles_give_the_same_to_the_bit(mode: str, size: tuple[int, int]) -> Non
 
 def whole_rgb(image: Image.Image) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preprocessing, "_TILE_PIXELS", 10**9)
+        patch.setattr(rgb, "TILE_PIXELS", 10**9)
         return to_rgb(image).tobytes()
 
 

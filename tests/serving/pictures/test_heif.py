@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec, to_pixels
+from models.pictures.kinds import FORMATS, READABLE
 from serving.base.problems import Problem
-from serving.pictures.images import FORMATS, READABLE, OpenPicture, decode
+from serving.pictures.images import OpenPicture, decode
 from tests.drawings import draw
 
 pillow_heif = pytest.importorskip(

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec, to_pixels
+from models.pictures.kinds import FORMATS, HEIF
 from serving.base.problems import Problem
 from serving.pictures import images
-from serving.pictures.images import FORMATS, HEIF, decode
+from serving.pictures.images import decode
 from tests.drawings import draw, encode
 
 # Pillow warns of damaged metadata and of sizes that are refused here anyway.

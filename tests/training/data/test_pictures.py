@@ -60,7 +60,7 @@ def test_left_out_by_name_and_counted(broken: Path, caplog: pytest.LogCaptureFix
     assert [fault.image.image_id for fault in kept.unreadable] == [2, 3, 4]
     assert kept.all_images == data.images
     assert "train-2.png: left out: No such file" in caplog.text
-    assert "train-4.png: left out: no picture format that Pillow knows" in caplog.text
+    assert "train-4.png: left out: The file is not a picture that is known here" in caplog.text
     assert "broken/train: left out 3 of 12 pictures" in caplog.text
 
 

@@ -1,0 +1,1 @@
+"""One reader of pictures for serving, jobs and training: Pillow and NumPy only."""
