@@ -86,7 +86,7 @@ def main() -> None:
 
 
 class _Faulty:
-    bytes_needed = 1
+    bytes_needed = pixels = 1
 
     def __init__(self, decode: Callable[[], None]) -> None:
         self.decode = decode
@@ -113,11 +113,11 @@ def _kill_once(events: Path) -> None:
     if not told.exists():
         told.touch()
         _kill(events)
-    raise worker.Problem("broken-image", "it was not killed again")
+    raise worker.PictureError("broken", "it was not killed again")
 
 
 def _babble(_: Path) -> None:
-    os.write(int(sys.argv[-3]), b'{"width": "wide"}\n')
+    os.write(int(sys.argv[-3]), b'{"outcome": "done", "width": "wide"}\n')
     time.sleep(3600)
 
 

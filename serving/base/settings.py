@@ -81,8 +81,8 @@ class Settings(BaseSettings):
         Field(
             gt=0,
             le=3600,
-            description="Seconds that decoding a picture may take, and ten times as long as its "
-            "header may; after that it is refused with 422.",
+            description="Seconds that decoding a picture of the most pixels may take; smaller ones "
+            "get less, down to a tenth. What takes longer is refused with 422.",
         ),
     ] = 10
     decode_workers: Annotated[

@@ -9,13 +9,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from models.api.preprocessing import Pixels, PreprocessSpec
+from models.pictures.kinds import PictureError, Refusal
 from serving.base.machine import available_cores, available_memory
 from serving.base.problems import Problem
 from serving.contract.schemas import ImageInfo
-from serving.pictures.images import most_bytes
-from serving.pictures.worker import HEADER_SHARE
+from serving.pictures.images import as_problem
+from serving.pictures.open_picture import most_bytes
 from serving.pictures.worker_messages import Answer, Limits
 from serving.pictures.worker_pool import WorkerPool
 from serving.pictures.worker_process import COMMAND, DecodeWorker
@@ -27,7 +29,7 @@ WORKER_BYTES = 45 * 1024 * 1024
 
 _SHARE_OF_MEMORY = 8
 _GRACE_SECONDS = 5.0
-_ENDED_BY = {-signal.SIGALRM: "time", -signal.SIGPROF: "header", -signal.SIGKILL: "killed"}
+_ENDED_BY = {-signal.SIGALRM: "time", -signal.SIGPROF: "time", -signal.SIGKILL: "killed"}
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,20 @@ class Decoder:
             proceed: called before any work is done; raises if it is not wanted any more.
 
         Raises:
-            Problem: 415 or 422, see `serving.pictures.images.OpenPicture`; 422 it takes more time
-                or memory than it may; 503 there is no worker.
+            Problem: 415 or 422, see `OpenPicture`; 422 it takes more time or memory than it may;
+                503 there is no worker.
         """
         ask = partial(self._ask, data, spec, proceed)
         answer, pixels = await ask(0)
-        if answer.is_large:
+        if answer.outcome == "needs room":
             async with self._large:
                 room = await self._memory.take(answer.bytes_needed)
                 try:
                     answer, pixels = await ask(answer.bytes_needed)
                 finally:
                     self._memory.give_back(room)
-        if answer.problem:
-            raise Problem(answer.problem, answer.detail)
+        if answer.outcome != "done":
+            raise _refused(answer)
         info = ImageInfo(width=answer.width, height=answer.height, format=answer.format)
         return Decoded(pixels, info, answer.seconds)
 
@@ -176,7 +178,7 @@ class Decoder:
             reason = "cancelled"
             async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
                 answer, pixels = await worker.ask(data, spec, room)
-            reason = "memory" if answer.out_of_memory else ""
+            reason = "memory" if answer.outcome == "out of memory" else ""
             return answer, pixels
         except TimeoutError:
             reason = "time"  # it could not even be ended by its own timers
@@ -188,27 +190,28 @@ class Decoder:
         except (OSError, EOFError):
             status = await worker.ended()
             logger.warning("a decoding worker has ended with status %d", status)
-            ended_by = _ENDED_BY.get(status, "crash")
-            reason = "time" if ended_by == "header" else ended_by
-            raise self._lost(ended_by) from None
+            reason = _ENDED_BY.get(status, "crash")
+            raise self._lost(reason) from None
         finally:
             if reason:
                 self._workers.replace(worker, reason)
             else:
                 self._workers.give_back(worker)
 
-    def _lost(self, ended_by: str) -> Exception:
-        """Return what it means for a picture that its worker has ended."""
-        if ended_by == "killed":
+    def _lost(self, reason: str) -> Exception:
+        """Return what it means for a picture that its worker was lost."""
+        if reason == "killed":
             return _KilledError()
-        if ended_by == "time":
-            text = f"Decoding the picture took longer than the {self._seconds:g} s that it may."
-        elif ended_by == "header":
-            seconds = self._seconds * HEADER_SHARE
-            text = f"Reading the picture's header took longer than the {seconds:g} s that it may."
-        else:
-            text = "The picture is damaged: its data makes the decoder fail."
-        return Problem("broken-image", text)
+        if reason == "time":
+            limit = f"{self._seconds:g} s for the largest, less for smaller ones"
+            text = f"The picture takes longer to decode than it may: {limit}."
+            return Problem("broken-image", text)
+        return Problem("broken-image", "The picture is damaged: its data makes the decoder fail.")
+
+
+def _refused(answer: Answer) -> Problem:
+    refusal = "broken" if answer.outcome in ("out of memory", "needs room") else answer.outcome
+    return as_problem(PictureError(cast(Refusal, refusal), answer.reason))
 
 
 def most_workers() -> int:

@@ -9,6 +9,7 @@ that end the process. It ends as well when the gateway does, and has none of the
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import resource
@@ -21,19 +22,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 from PIL import AvifImagePlugin
 
-from models.api.preprocessing import PreprocessSpec
-from serving.base.problems import Problem
-from serving.pictures.images import HEIF, SMALL_BYTES, OpenPicture
-from serving.pictures.worker_messages import Answer, Job, Limits, read_job, read_limits
+from models.pictures.kinds import HEIF, PictureError
+from models.pictures.sizing import InputSize
+from serving.pictures.open_picture import SMALL_BYTES, OpenPicture
+from serving.pictures.worker_messages import Answer, Job, Limits
 
 WORKING_BYTES = 64 * 1024 * 1024
 """What decoding may take beside the file and the pixels: decoders' tables, tiles, the resize."""
 
-HEADER_SHARE = 0.1
-"""Part of the time limit that a header may take, in processor time. No real one takes so long."""
+SMALLEST_SHARE = 0.1
+"""Part of the time limit, in processor time, that any picture has; a real one needs a hundredth of
+it. So much of its pixels as it has of the most that are read, so much more time it gets."""
 
 READY = b"ready\n"
 """What a worker says once it can decode."""
@@ -41,17 +45,17 @@ READY = b"ready\n"
 _MARGIN = 1.25
 _PAGE = resource.getpagesize()
 _FIRST_TO_GO = "800"
+_ENDINGS = (signal.SIGALRM, signal.SIGPROF)
 
 
 def main() -> None:
     """Decode what comes over the link until it ends."""
     *_, link, pixels, limits = sys.argv
     _settle()
-    with socket.socket(fileno=int(link)) as connection:
+    # A gateway that is no more cannot be told anything; there is nothing to do for it either.
+    with socket.socket(fileno=int(link)) as connection, suppress(ConnectionError):
         connection.sendall(READY)
-        # A gateway that is no more cannot be told anything; there is nothing to do for it either.
-        with suppress(ConnectionError):
-            serve(connection, int(pixels), read_limits(limits))
+        serve(connection, int(pixels), Limits(**json.loads(limits)))
 
 
 def serve(connection: socket.socket, pixels: int, limits: Limits) -> None:
@@ -62,81 +66,99 @@ def serve(connection: socket.socket, pixels: int, limits: Limits) -> None:
         pixels: file descriptor of the memory where pixels are left.
         limits: hold for every picture.
     """
-    logged = _Kept()
+    logged, memory = _Kept(), _Memory()
     logging.getLogger().addHandler(logged)
     with connection.makefile("rb") as jobs:
         while line := jobs.readline():
-            job = read_job(line)
+            job = Job(**json.loads(line))
             data = jobs.read(job.size)
             if len(data) < job.size:
                 return
-            answer = _answer(job, data, pixels, limits)
+            answer = _answer(job, data, pixels, limits, memory)
             del data
-            answer = replace(answer, resident=_pages(1) * _PAGE, logged=logged.take())
+            answer = replace(answer, resident=memory.resident(), logged=logged.take())
             connection.sendall(answer.line())
 
 
-def _answer(job: Job, data: bytes, pixels: int, limits: Limits) -> Answer:
+def _answer(job: Job, data: bytes, pixels: int, limits: Limits, memory: _Memory) -> Answer:
     started, needed, room = time.monotonic(), 0, WORKING_BYTES
     try:
-        spec = _spec(job.spec)
-        with _limited(room), _timed(signal.ITIMER_PROF, limits.seconds * HEADER_SHARE):
-            picture = OpenPicture(data, spec, limits.max_pixels)
-        needed = picture.bytes_needed
-        if needed > max(SMALL_BYTES, job.room):
-            return Answer(needed)
-        room += int(needed * _MARGIN)
-        with _limited(room), _timed(signal.ITIMER_REAL, limits.seconds):
-            found, info = picture.decode()
-    except (Problem, MemoryError) as error:
-        if isinstance(error, Problem) and not _memory_was_refused(error):
-            return Answer(needed, problem=error.type_slug, detail=error.detail)
-        detail = f"Reading the picture takes more than the {room // 2**20} MiB that it may."
-        return Answer(needed, problem="broken-image", detail=detail, out_of_memory=True)
+        with memory.limited(room), _timed(limits) as timer:
+            picture = OpenPicture(data, _input_size(job.spec), limits.max_pixels)
+            needed = picture.bytes_needed
+            if needed > max(SMALL_BYTES, job.room):
+                return Answer("needs room", needed)
+            timer.extend(picture.pixels)
+            room += int(needed * _MARGIN)
+            with memory.limited(room):
+                found = picture.decode()
+    except PictureError as error:
+        return Answer(error.refusal, needed, reason=error.reason)
+    except MemoryError:
+        text = f"Reading the picture takes more than the {room // 2**20} MiB that it may."
+        return Answer("out of memory", needed, reason=text)
     os.pwrite(pixels, found.data, 0)
     seconds = time.monotonic() - started
-    return Answer(needed, info.width, info.height, info.format, seconds)
+    return Answer("done", needed, *picture.size, picture.format, seconds)
 
 
 @cache
-def _spec(text: str) -> PreprocessSpec:
-    return PreprocessSpec.model_validate_json(text)
+def _input_size(text: str) -> InputSize:
+    return cast(InputSize, SimpleNamespace(**json.loads(text)))
+
+
+class _Memory:
+    """What of memory this process takes, and may take."""
+
+    def __init__(self) -> None:
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY)
+        self._hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+
+    def resident(self) -> int:
+        """Return the bytes of it that lie in memory."""
+        return self._pages(1) * _PAGE
+
+    @contextmanager
+    def limited(self, room: int) -> Iterator[None]:
+        """Refuse address space beyond what is taken now and `room` bytes."""
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        most = self._pages(0) * _PAGE + room
+        resource.setrlimit(resource.RLIMIT_AS, (most, self._hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+
+    def _pages(self, column: int) -> int:
+        return int(os.pread(self._statm, 100, 0).split()[column])
+
+
+class _Timer:
+    """Ends this process when a picture has taken too long, whatever it does."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        signal.setitimer(signal.ITIMER_REAL, limits.seconds)
+        self.extend(0)
+
+    def extend(self, pixels: int) -> None:
+        """Set the processor time to that of a picture of so many pixels."""
+        share = SMALLEST_SHARE + pixels / self._limits.max_pixels
+        signal.setitimer(signal.ITIMER_PROF, self._limits.seconds * share)
+
+    def stop(self) -> None:
+        """The picture is done."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @contextmanager
-def _limited(room: int) -> Iterator[None]:
-    """Refuse memory beyond what is taken now and `room` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    most = _pages(0) * _PAGE + room
-    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+def _timed(limits: Limits) -> Iterator[_Timer]:
+    timer = _Timer(limits)
     try:
-        yield
+        yield timer
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-@contextmanager
-def _timed(timer: int, seconds: float) -> Iterator[None]:
-    """End this process if what is inside takes longer, whatever it does."""
-    signal.setitimer(timer, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(timer, 0)
-
-
-def _memory_was_refused(error: BaseException | None) -> bool:
-    """Whether an error comes from one that says so."""
-    while error is not None:
-        if isinstance(error, MemoryError) or "out of memory" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _pages(column: int) -> int:
-    """Return this process's pages: 0 for its address space, 1 for what lies in memory."""
-    return int(Path("/proc/self/statm").read_bytes().split()[column])
+        timer.stop()
 
 
 def _settle() -> None:
@@ -145,7 +167,7 @@ def _settle() -> None:
     # the gateway finishes its requests first, and then ends the link.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for ending in (signal.SIGALRM, signal.SIGPROF):
+    for ending in _ENDINGS:
         signal.signal(ending, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Where the machine's memory runs out, a picture is lost rather than the server.

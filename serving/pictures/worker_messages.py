@@ -7,7 +7,10 @@ worker says is checked like any input: a picture may have taken it over.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from models.pictures.kinds import Refusal
 
 
 @dataclass(frozen=True)
@@ -16,11 +19,15 @@ class Limits:
 
     Attributes:
         max_pixels: most pixels that a picture may have.
-        seconds: longest that one may take, by the clock; its header a tenth, of processor time.
+        seconds: longest that one of so many may take; others get less, see `worker`.
     """
 
     max_pixels: int
     seconds: float
+
+    def line(self) -> bytes:
+        """Return the limits as a line."""
+        return _line(self)
 
 
 @dataclass(frozen=True)
@@ -42,57 +49,43 @@ class Job:
         return _line(self)
 
 
+Outcome = Literal["done", "needs room", "out of memory"] | Refusal
+
+
 @dataclass(frozen=True)
 class Answer:
     """What became of a picture.
 
     Attributes:
-        bytes_needed: memory that decoding takes. If that is more than there was room for, nothing
-            else was done.
-        width: in pixels, as seen upright; 0 if the picture was not decoded.
+        outcome: whether it was decoded, or why not.
+        bytes_needed: memory that decoding takes; if more than there was room for, nothing was done.
+        width: in pixels, as seen upright; of a picture that was decoded.
         height: in pixels, as seen upright.
         format: Pillow's name of the file's format.
         seconds: that the work took.
-        problem: kind of the problem, if the picture has one.
-        detail: the problem in a sentence.
-        out_of_memory: whether the problem is that memory was refused.
+        reason: what is the matter, for people.
         resident: bytes of memory that the worker holds now.
         logged: what was logged meanwhile.
     """
 
+    outcome: Outcome
     bytes_needed: int = 0
     width: int = 0
     height: int = 0
     format: str = ""
     seconds: float = 0.0
-    problem: str = ""
-    detail: str = ""
-    out_of_memory: bool = False
+    reason: str = ""
     resident: int = 0
     logged: str = ""
-
-    @property
-    def is_large(self) -> bool:
-        """Whether nothing was done for want of room."""
-        return not (self.width or self.problem)
 
     def line(self) -> bytes:
         """Return the answer as a line."""
         return _line(self)
 
 
-_NOTHING = asdict(Answer())
+_OUTCOMES = {one for part in get_args(Outcome) for one in (get_args(part) or (part,))}
+_TYPES = {name: type(value) for name, value in vars(Answer("done")).items()}
 _ENDLESS = 2**62
-
-
-def read_limits(text: str) -> Limits:
-    """Return the limits that `text` holds, a line as of `Limits`."""
-    return Limits(**json.loads(text))
-
-
-def read_job(line: bytes) -> Job:
-    """Return the job of a line."""
-    return Job(**json.loads(line))
 
 
 def read_answer(line: bytes) -> Answer:
@@ -105,18 +98,15 @@ def read_answer(line: bytes) -> Answer:
         answer = Answer(**json.loads(line))
     except TypeError as error:
         raise ValueError(str(error)) from None
-    for name, default in _NOTHING.items():
-        value = getattr(answer, name)
-        right = type(value) is type(default) or (type(default) is float and type(value) is int)
-        if not right or (not isinstance(value, str) and not 0 <= value < _ENDLESS):
+    for name, value in vars(answer).items():
+        if type(value) is not _TYPES[name] or (
+            type(value) is not str and not 0 <= value < _ENDLESS
+        ):
             raise ValueError(f"{name} is {str(value)[:100]!r}")
+    if answer.outcome not in _OUTCOMES:
+        raise ValueError(f"its outcome is {answer.outcome[:100]!r}")
     return answer
 
 
-def write_limits(limits: Limits) -> str:
-    """Return the limits as text that `read_limits` reads."""
-    return json.dumps(asdict(limits))
-
-
-def _line(message: Job | Answer) -> bytes:
-    return json.dumps(asdict(message)).encode() + b"\n"
+def _line(message: Limits | Job | Answer) -> bytes:
+    return json.dumps(vars(message)).encode() + b"\n"

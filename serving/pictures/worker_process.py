@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from models.api.preprocessing import Pixels, PreprocessSpec
 from serving.pictures.worker import READY
-from serving.pictures.worker_messages import Answer, Job, Limits, read_answer, write_limits
+from serving.pictures.worker_messages import Answer, Job, Limits, read_answer
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ COMMAND = (sys.executable, "-m", "serving.pictures.worker")
 _ROOT = Path(__file__).resolve().parents[2]
 _LONGEST_ANSWER = 256 * 1024
 _END_SECONDS = 1.0
+_SMALL = 256 * 1024
+_NO_PIXELS = np.empty((3, 0, 0), np.uint8)
 
 _HANDED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 _PREFIXES = ("LC_", "LD_", "MALLOC_", "PYTHON")
@@ -63,7 +66,7 @@ class DecodeWorker:
         passed = (theirs.fileno(), self._pixels)
         try:
             self._process = subprocess.Popen(
-                [*command, *map(str, passed), write_limits(limits)],
+                [*command, *map(str, passed), limits.line()],
                 pass_fds=passed,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
@@ -110,15 +113,16 @@ class DecodeWorker:
             ValueError: what it answered makes no sense.
         """
         self.pictures += 1
-        loop = asyncio.get_running_loop()
-        job = Job(len(data), spec.model_dump_json(), room)
-        await loop.sock_sendall(self._link, job.line())
-        await loop.sock_sendall(self._link, data)
+        line = Job(len(data), _as_json(spec), room).line()
+        # Whatever is small is sent as one: the worker wakes up once.
+        parts = (line + data,) if len(data) < _SMALL else (line, data)
+        for part in parts:
+            await asyncio.get_running_loop().sock_sendall(self._link, part)
         answer = read_answer(await self._line(_LONGEST_ANSWER))
         self.resident = answer.resident
         if answer.logged:
             logger.warning("a decoding worker: %s", answer.logged)
-        return answer, self._read(spec) if answer.width else np.empty((3, 0, 0), np.uint8)
+        return answer, self._read(spec) if answer.outcome == "done" else _NO_PIXELS
 
     def kill(self) -> None:
         """End it at once; `ended` has to be awaited, or `close` called, all the same."""
@@ -166,6 +170,11 @@ class DecodeWorker:
         if self._link.fileno() >= 0:
             self._link.close()
             os.close(self._pixels)
+
+
+@lru_cache(64)
+def _as_json(spec: PreprocessSpec) -> str:
+    return spec.model_dump_json()
 
 
 def _environment() -> dict[str, str]:

@@ -77,8 +77,8 @@ async def refusal(decoder: Decoder, data: bytes) -> str:
 
 
 FAULTS = {
-    "time": (decoding.HANG, "time", "longer than the 2 s"),
-    "time, in the header": (decoding.SPIN, "time", "header took longer than the 0.2 s"),
+    "time": (decoding.HANG, "time", "longer to decode than it may: 2 s"),
+    "time, in the header": (decoding.SPIN, "time", "longer to decode than it may: 2 s"),
     "memory": (decoding.EAT, "memory", "more than the 64 MiB"),
     "a crash": (decoding.ABORT, "crash", "makes the decoder fail"),
     "killed again": (decoding.KILL, "killed", "makes the decoder fail"),

@@ -18,7 +18,7 @@ from PIL import Image
 from models.api.preprocessing import PreprocessSpec
 from serving.base.problems import Problem
 from serving.pictures.decode import DecodeMemory, Decoder
-from serving.pictures.images import OpenPicture, most_bytes
+from serving.pictures.open_picture import OpenPicture, most_bytes
 from tests.decoding import command, most_at_once
 from tests.drawings import draw, encode
 from tests.server import ROOT
@@ -178,7 +178,8 @@ import json, re, sys
 from pathlib import Path
 from PIL import Image
 from models.api.preprocessing import PreprocessSpec
-from serving.pictures.images import OpenPicture, decode
+from serving.pictures.images import decode
+from serving.pictures.open_picture import OpenPicture
 
 def peak():
     # Not getrusage: what it tells survives exec, and so is that of the parent.

@@ -18,7 +18,8 @@ from serving.pictures.header_guard import (
     check_header,
     check_scans,
 )
-from serving.pictures.images import OpenPicture, decode
+from serving.pictures.images import decode
+from serving.pictures.open_picture import OpenPicture
 from tests.drawings import draw, encode
 
 PICTURE = draw("red ring", 64)
@@ -149,7 +150,7 @@ def test_headers_that_break_off(data: bytes) -> None:
 
 
 def test_text_that_swells() -> None:
-    """Compressed texts and profiles in a PNG are not unpacked: they decide nothing, cost nothing."""
+    """Compressed texts and profiles in a PNG are not unpacked: they decide and cost nothing."""
     bomb = zlib.compress(b"x" * 50_000_000)
     before = _peak()
     for kind, head in ((b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0")):
