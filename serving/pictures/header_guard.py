@@ -16,7 +16,7 @@ MOST_PARTS = 20_000
 """Most segments, chunks or blocks of a header. Real files have up to some hundreds; a PNG written
 in pieces of 4 KiB has 5,000 in 20 MB."""
 
-MOST_STRIPS = 65_536
+MOST_STRIPS = 32_768
 """Most strips or tiles of a TIFF. A scan that is written row by row has one a row."""
 
 MOST_PADDING = 64 * 1024

@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 MOST_PICTURES = 2000
 """After so many a worker is replaced, for what libraries may leave behind."""
 
-MOST_RESIDENT = 160 * 1024 * 1024
-"""So is one that holds as many bytes when a picture is done: four times what it begins with."""
+MOST_RESIDENT = 96 * 1024 * 1024
+"""So is one that holds as many bytes when a picture is done: twice what it begins with."""
 
 REASONS = ("cancelled", "crash", "killed", "memory", "recycled", "time")
 """Why workers are replaced; values of the metric's label."""
@@ -39,7 +39,7 @@ class WorkerPool:
     def __init__(self, count: int, make: Callable[[], DecodeWorker]) -> None:
         self._count, self._make = count, make
         self._new = [make() for _ in range(min(count, _AT_REST))]
-        self._size = len(self._new)
+        self._size = self._coming = len(self._new)
         self._all: set[DecodeWorker] = set(self._new)
         self._idle: list[DecodeWorker] = []
         self._waiting: deque[asyncio.Future[DecodeWorker]] = deque()
@@ -60,7 +60,7 @@ class WorkerPool:
             if worker.is_alive:
                 return worker
             self.replace(worker, "killed")
-        if self._size < self._count:
+        if self._size < self._count and len(self._waiting) >= self._coming:
             self._start()
         turn: asyncio.Future[DecodeWorker] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -118,6 +118,7 @@ class WorkerPool:
 
     def _start(self, predecessor: DecodeWorker | None = None) -> None:
         self._size += 1
+        self._coming += 1
         self._spawn(self._bring(predecessor))
 
     async def _bring(self, predecessor: DecodeWorker | None) -> None:
@@ -151,12 +152,14 @@ class WorkerPool:
             if predecessor in self._idle:
                 self._idle.remove(predecessor)
                 self._let_go(predecessor, "recycled")
+        self._coming -= 1
         self.give_back(worker)
 
     def _failed(self, error: Exception, predecessor: DecodeWorker | None) -> None:
         """Note that no worker could be started; nobody waits where there is none at all."""
         logger.error("no decoding worker can be started: %s", error)
         self._size -= 1
+        self._coming -= 1
         if predecessor is not None:
             predecessor.successor_comes = False
         while self._size == 0 and self._waiting:

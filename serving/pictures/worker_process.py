@@ -34,9 +34,12 @@ _NO_PIXELS = np.empty((3, 0, 0), np.uint8)
 
 _HANDED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 _PREFIXES = ("LC_", "LD_", "MALLOC_", "PYTHON")
-_ONE_THREAD = {
+_SMALL_FOOTPRINT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "MALLOC_ARENA_MAX": "1",  # each would take 64 MB of the address space, which is limited
+    # Else what one large picture took would stay taken.
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
 }
 
 
@@ -185,4 +188,4 @@ def _environment() -> dict[str, str]:
         if name in _HANDED_ON or name.startswith(_PREFIXES)
     }
     roots = filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))
-    return {**kept, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(roots)}
+    return {**kept, **_SMALL_FOOTPRINT, "PYTHONPATH": os.pathsep.join(roots)}
