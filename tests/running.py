@@ -27,6 +27,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(available_cores() + 1, available_memory() // _BYTES_A_PROCESS))
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test the group that one process runs: a server's tests, or a module's."""
     for item in items:
