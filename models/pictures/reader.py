@@ -77,6 +77,10 @@ class Picture:
         with refusals(self._data):
             if self._jpeg is not None and jpeg.lacks_scans(self._jpeg):
                 raise truncated()
+            if self._jpeg is not None and jpeg.has_hole(self._jpeg):
+                raise PictureError(
+                    "broken", "The picture is damaged: a part of it was never written."
+                )
             self.image.load()
             if self._jpeg is not None and jpeg.lacks_pixels(self._jpeg, self.image):
                 raise truncated()
