@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from PIL import Image
 
 from models.api.preprocessing import Pixels, PreprocessSpec, draft, to_pixels
+from models.pictures.header_guard import check_scans
 from models.pictures.kinds import READABLE, PictureError, broken, refusals
 from models.pictures.reader import Picture
 from serving.base.problems import Problem
 from serving.contract.schemas import ImageInfo
-from serving.pictures.header_guard import check_header, check_scans
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,6 @@ class OpenPicture:
         # Pillow gives up beyond twice this number, where it looks by itself.
         Image.MAX_IMAGE_PIXELS = max_pixels
         with self._problems():
-            check_header(data)
             self._picture = Picture(data)
             self._size = self._picture.image.size
             self._check_size()

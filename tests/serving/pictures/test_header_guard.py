@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec
+from models.pictures.header_guard import MOST_PADDING, MOST_PARTS, check_header, check_scans
 from serving.base.problems import Problem
-from serving.pictures.header_guard import MOST_PADDING, MOST_PARTS, check_header, check_scans
 from serving.pictures.images import OpenPicture, decode
 from tests.drawings import draw, encode
 

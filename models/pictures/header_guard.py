@@ -7,7 +7,7 @@ its pixels to be gone over thousands of times. The walks here are bounded and en
 
 from __future__ import annotations
 
-from serving.base.problems import Problem
+from models.pictures.kinds import PictureError
 
 MOST_PARTS = 20_000
 """Most segments, chunks or blocks of a header. Real files have up to some hundreds; a PNG written
@@ -26,7 +26,7 @@ _GIF_HEADER = 13
 
 
 def check_header(data: bytes) -> None:
-    """Raise `Problem` 422 if the header has more parts, or more padding, than any real file."""
+    """Raise `PictureError` if the header has more parts, or more padding, than any real file."""
     if data.startswith(b"\xff\xd8\xff"):
         jpeg_data_start(data)
     elif data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -45,14 +45,14 @@ def check_scans(data: bytes, width: int, height: int, max_pixels: int) -> int:
         max_pixels: most that a picture may have.
 
     Raises:
-        Problem: 422, decoding would go over too many pixels.
+        PictureError: decoding would go over too many pixels.
     """
     start = jpeg_data_start(data)
     if not _in_several_scans(data, start):
         return 1
     scans = data.count(b"\xff\xda", start)
     if scans * width * height > MOST_SCANS * max_pixels:
-        raise Problem("broken-image", f"The JPEG has {scans:,} scans, too many for its size.")
+        raise PictureError("broken", f"The JPEG has {scans:,} scans, too many for its size.")
     return scans
 
 
@@ -60,7 +60,7 @@ def jpeg_data_start(data: bytes) -> int:
     """Return where a JPEG's first scan begins, or where its header breaks off.
 
     Raises:
-        Problem: 422, the header has too many parts or too much padding.
+        PictureError: the header has too many parts or too much padding.
     """
     place, parts, padding = len(_SOI), 0, 0
     while place < len(data):
@@ -129,5 +129,5 @@ def _refuse_over(parts: int, padding: int) -> None:
         raise _unreasonable("bytes of padding", MOST_PADDING)
 
 
-def _unreasonable(what: str, most: int) -> Problem:
-    return Problem("broken-image", f"The picture's header has more than {most:,} {what}.")
+def _unreasonable(what: str, most: int) -> PictureError:
+    return PictureError("broken", f"The picture's header has more than {most:,} {what}.")
