@@ -60,10 +60,11 @@ def make_tiny_model(directory: Path) -> None:
 
     from models.api import metadata
     from models.api.options import DecodeDefaults
-    from models.api.preprocessing import PreprocessSpec, to_pixels
+    from models.api.preprocessing import PreprocessSpec
     from models.captioners.cnn_transformer.config import CnnTransformerConfig
     from models.captioners.cnn_transformer.network import CnnTransformer
     from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, CaptionTokenizer
+    from models.pictures.sizing import to_pixels
 
     captions = [caption_of(name) for name in NAMES]
     tokenizer = CaptionTokenizer.train(captions)

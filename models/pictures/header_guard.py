@@ -2,16 +2,22 @@
 
 Pillow walks headers in Python, a step a byte or a segment, so twenty megabytes of padding, of empty
 chunks or of comments a byte long keep a core busy for seconds; and a progressive JPEG may ask for
-its pixels to be gone over thousands of times. The walks here are bounded and end early.
+its pixels to be gone over thousands of times. The walks here are bounded and end early. What they
+do not know ends at the limits of the worker that decodes; here it costs nobody a worker.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from models.pictures.kinds import PictureError
 
 MOST_PARTS = 20_000
 """Most segments, chunks or blocks of a header. Real files have up to some hundreds; a PNG written
 in pieces of 4 KiB has 5,000 in 20 MB."""
+
+MOST_STRIPS = 32_768
+"""Most strips or tiles of a TIFF. A scan that is written row by row has one a row."""
 
 MOST_PADDING = 64 * 1024
 """Most bytes between a header's parts."""
@@ -23,6 +29,9 @@ Encoders write about ten."""
 _SOI, _SOS, _EOI = b"\xff\xd8", 0xDA, 0xD9
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _GIF_HEADER = 13
+_TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
+_TIFF_PARTS = (273, 279, 324, 325)
+"""Tags with a number for each strip or tile: where it is, how long it is."""
 
 
 def check_header(data: bytes) -> None:
@@ -33,6 +42,8 @@ def check_header(data: bytes) -> None:
         _walk_png(data)
     elif data.startswith((b"GIF87a", b"GIF89a")):
         _walk_gif(data)
+    elif data.startswith(_TIFF):
+        _count_tiff_parts(data)
 
 
 def check_scans(data: bytes, width: int, height: int, max_pixels: int) -> int:
@@ -66,6 +77,7 @@ def jpeg_data_start(data: bytes) -> int:
     while place < len(data):
         marker = data.find(b"\xff", place)
         if marker < 0:
+            _refuse_over(parts, padding + len(data) - place)
             break
         kind = marker + 1
         while kind < len(data) and data[kind] == 0xFF and kind - place <= MOST_PADDING:
@@ -120,6 +132,23 @@ def _walk_gif(data: bytes) -> None:
             place += 1
             parts += 1
         _refuse_over(parts, padding)
+
+
+def _count_tiff_parts(data: bytes) -> None:
+    """Look how many strips or tiles the first picture has."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+    wide = data[2:3] == b"+"  # a big-endian one is none to Pillow
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(data[place : place + size], order)
+
+    start, count_size, entry_size, size = (8, 8, 20, 8) if wide else (4, 2, 12, 4)
+    table = number(start, size)
+    entries = min(number(table, count_size), MOST_PARTS)
+    first = table + count_size
+    for entry in range(first, min(first + entries * entry_size, len(data)), entry_size):
+        if number(entry, 2) in _TIFF_PARTS and number(entry + 4, size) > MOST_STRIPS:
+            raise _unreasonable("strips or tiles", MOST_STRIPS)
 
 
 def _refuse_over(parts: int, padding: int) -> None:

@@ -85,17 +85,11 @@ class PictureError(Exception):
 
 
 @contextmanager
-def refusals(data: bytes, *passing: type[Exception]) -> Iterator[None]:
-    """Turn whatever Pillow raises on a file into `PictureError`, but for `MemoryError`.
-
-    Args:
-        data: the file.
-        passing: kinds of errors that are none of Pillow's, and not turned.
-    """
-    passed: tuple[type[Exception], ...] = (PictureError, MemoryError, *passing)
+def refusals(data: bytes) -> Iterator[None]:
+    """Turn whatever Pillow raises on a file into `PictureError`, but for `MemoryError`."""
     try:
         yield
-    except passed:
+    except (PictureError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise unidentified(data) from None

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.api.preprocessing import PreprocessSpec, read_rgb, to_pixels
+from models.api.preprocessing import PreprocessSpec
 from models.pictures.kinds import PictureError, endings
+from models.pictures.sizing import read_rgb, to_pixels
 
 _MOST = 128
 

@@ -64,6 +64,12 @@ def preprocess_seconds() -> Histogram:
 
 
 @cache
+def decode_workers_replaced() -> Counter:
+    """Return the counter of decoding workers that were replaced, by reason."""
+    return _counter("decode_workers_replaced", "Decoding workers replaced, by reason", "reason")
+
+
+@cache
 def queue_seconds() -> Histogram:
     """Return the histogram of the time a decoded picture waits until its batch begins, by model."""
     return _histogram(

@@ -76,6 +76,24 @@ class Settings(BaseSettings):
             "decoded. `50e6` may be written for 50 million.",
         ),
     ] = 50_000_000
+    decode_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds that decoding a picture of the most pixels may take; smaller ones "
+            "get less, down to a tenth. What takes longer is refused with 422.",
+        ),
+    ] = 10
+    decode_workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1024,
+            description="Large pictures decoded at once, each in a process of its own; one process "
+            "more is kept for small ones. By default one a core, where memory allows it.",
+        ),
+    ] = None
     max_batch_size: Annotated[
         int,
         Field(ge=2, le=1024, description="Most pictures the engine captions in one batch."),
@@ -215,7 +233,7 @@ class Settings(BaseSettings):
             raise ValueError("names no key")
         return keys
 
-    @field_validator("api_keys_file", "engine_workers", "threads", mode="before")
+    @field_validator("api_keys_file", "decode_workers", "engine_workers", "threads", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value

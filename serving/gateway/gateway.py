@@ -17,7 +17,6 @@ from models.store import StoredModel
 from serving.base import exchange as exchanges
 from serving.base import metrics
 from serving.base.exchange import Exchange
-from serving.base.machine import available_cores
 from serving.base.problems import Problem
 from serving.base.settings import Settings
 from serving.contract.messages import EngineAnswer, EngineRequest, MatchAnswer, pack
@@ -27,7 +26,7 @@ from serving.contract.served_models import ServedModels
 from serving.gateway import matching
 from serving.gateway.admission import Admission
 from serving.gateway.engine_client import EngineClient
-from serving.pictures.decode import Decoder
+from serving.pictures.decode import Decoder, most_workers
 from serving.pictures.fetch import Fetcher
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,8 @@ class Gateway:
         self._engine = engine
         self.admission = Admission.from_settings(settings)
         engine.on_loss = lambda: self.admission.dismiss(lambda: Problem("engine-unavailable"))
-        self._decoder = Decoder(settings.max_pixels, available_cores())
+        workers = settings.decode_workers or most_workers()
+        self._decoder = Decoder(settings.max_pixels, workers, settings.decode_s)
 
     async def fetch(self, url: str, model: StoredModel) -> bytes:
         """Return what a URL leads to, for `model` to look at.
@@ -198,6 +198,7 @@ class Gateway:
 
     async def ready(self) -> bool:
         """Whether pictures can be captioned now."""
+        self._decoder.start()
         return await self._engine.ready()
 
     async def close(self) -> None:

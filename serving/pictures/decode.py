@@ -1,18 +1,35 @@
-"""Decodes pictures in threads, as many at once as cores and memory allow."""
+"""Decodes pictures in worker processes, as many at once as workers and memory allow."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
+import logging
+import signal
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 from models.api.preprocessing import Pixels, PreprocessSpec
+from models.pictures.kinds import PictureError, Refusal
+from serving.base.machine import available_cores, available_memory
+from serving.base.problems import Problem
 from serving.contract.schemas import ImageInfo
-from serving.pictures.images import SMALL_BYTES, OpenPicture, most_bytes
+from serving.pictures.images import as_problem
+from serving.pictures.open_picture import most_bytes
+from serving.pictures.worker_messages import Answer, Limits
+from serving.pictures.worker_pool import WorkerPool
+from serving.pictures.worker_process import COMMAND, DecodeWorker
+
+logger = logging.getLogger(__name__)
+
+WORKER_BYTES = 45 * 1024 * 1024
+"""What a worker that has nothing to do takes at most; a test holds it."""
+
+_SHARE_OF_MEMORY = 8
+_GRACE_SECONDS = 5.0
+_ENDED_BY = {-signal.SIGALRM: "time", -signal.SIGPROF: "time", -signal.SIGKILL: "killed"}
 
 
 @dataclass(frozen=True)
@@ -80,73 +97,127 @@ class DecodeMemory:
 class Decoder:
     """Decodes. Belongs to one event loop.
 
-    Memory: small pictures are bounded by the threads, about 30 MB each. The pixels of all larger
-    ones together may take as much as one picture of the most pixels in the most expensive format.
+    Memory: small pictures are bounded by the workers, and by what each may take beside the pixels.
+    The pixels of all larger ones together may take as much as one picture of the most pixels in
+    the most expensive format. One worker is never given a large picture.
 
     Args:
         max_pixels: most pixels that a picture may have.
-        threads: pictures decoded at once.
+        workers: large pictures decoded at once; there is one more worker for small ones.
+        seconds: longest that decoding one picture may take.
+        command: what a worker runs.
     """
 
-    def __init__(self, max_pixels: int, threads: int) -> None:
-        self._max_pixels = max_pixels
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    def __init__(
+        self, max_pixels: int, workers: int, seconds: float, command: Sequence[str] = COMMAND
+    ) -> None:
+        self._seconds = seconds
+        make = partial(DecodeWorker, Limits(max_pixels, seconds), command)
+        self._workers = WorkerPool(workers + 1, make)
+        self._large = asyncio.Semaphore(workers)
         self._memory = DecodeMemory(most_bytes(max_pixels))
+
+    def start(self) -> None:
+        """Have the first workers ready before there is a picture."""
+        self._workers.welcome()
 
     async def decode(
         self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None] = lambda: None
     ) -> Decoded:
-        """Decode one picture for a model.
+        """Decode one picture for a model. If this is cancelled, the work ends at once.
 
         Args:
             data: the file's content.
             spec: the model's input.
-            proceed: called in a thread before any work is done; raises if it is not wanted any
-                more.
+            proceed: called before any work is done; raises if it is not wanted any more.
 
         Raises:
-            Problem: 415 or 422, see `serving.pictures.images.OpenPicture`.
+            Problem: 415 or 422, see `OpenPicture`; 422 it takes more time or memory than it may;
+                503 there is no worker.
         """
-
-        def begin() -> tuple[OpenPicture, Decoded | None]:
-            proceed()
-            started = time.monotonic()
-            picture = OpenPicture(data, spec, self._max_pixels)
-            if picture.bytes_needed > SMALL_BYTES:
-                return picture, None
-            return picture, _decode(picture, started)  # spared a second turn
-
-        def go_on() -> Decoded:
-            proceed()
-            return _decode(picture, time.monotonic())
-
-        picture, decoded = await asyncio.wrap_future(self._threads.submit(begin))
-        if decoded is None:
-            size = await self._memory.take(picture.bytes_needed)
-            decoded = await self._run(go_on, size)
-        return decoded
+        ask = partial(self._ask, data, spec, proceed)
+        answer, pixels = await ask(0)
+        if answer.outcome == "needs room":
+            async with self._large:
+                room = await self._memory.take(answer.bytes_needed)
+                try:
+                    answer, pixels = await ask(answer.bytes_needed)
+                finally:
+                    self._memory.give_back(room)
+        if answer.outcome != "done":
+            raise _refused(answer)
+        info = ImageInfo(width=answer.width, height=answer.height, format=answer.format)
+        return Decoded(pixels, info, answer.seconds)
 
     def close(self) -> None:
-        """Let go of the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the workers."""
+        self._workers.close()
 
-    async def _run(self, work: Callable[[], Decoded], size: int) -> Decoded:
-        """Run `work` in a thread; its memory is given back when it ends, awaited or not."""
-        loop = asyncio.get_running_loop()
+    async def _ask(
+        self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None], room: int
+    ) -> tuple[Answer, Pixels]:
+        """Have a worker decode a picture; another one, if the first was killed from outside.
 
-        def ended(_: Future[Decoded]) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(self._memory.give_back, size)
-
+        That need not be the picture's fault. If it happens again, it probably is.
+        """
         try:
-            job = self._threads.submit(work)
-        except RuntimeError:
-            self._memory.give_back(size)
-            raise
-        job.add_done_callback(ended)
-        return await asyncio.wrap_future(job)
+            return await self._ask_one(data, spec, proceed, room)
+        except _KilledError:
+            pass
+        try:
+            return await self._ask_one(data, spec, proceed, room)
+        except _KilledError:
+            raise self._lost("crash") from None
+
+    async def _ask_one(
+        self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None], room: int
+    ) -> tuple[Answer, Pixels]:
+        worker, reason = await self._workers.take(), ""
+        try:
+            proceed()
+            reason = "cancelled"
+            async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
+                answer, pixels = await worker.ask(data, spec, room)
+            reason = "memory" if answer.outcome == "out of memory" else ""
+            return answer, pixels
+        except TimeoutError:
+            reason = "time"  # it could not even be ended by its own timers
+            raise self._lost(reason) from None
+        except ValueError as error:
+            logger.warning("a decoding worker makes no sense: %s", error)
+            reason = "crash"
+            raise self._lost(reason) from None
+        except (OSError, EOFError):
+            status = await worker.ended()
+            logger.warning("a decoding worker has ended with status %d", status)
+            reason = _ENDED_BY.get(status, "crash")
+            raise self._lost(reason) from None
+        finally:
+            if reason:
+                self._workers.replace(worker, reason)
+            else:
+                self._workers.give_back(worker)
+
+    def _lost(self, reason: str) -> Exception:
+        """Return what it means for a picture that its worker was lost."""
+        if reason == "killed":
+            return _KilledError()
+        if reason == "time":
+            limit = f"{self._seconds:g} s for the largest, less for smaller ones"
+            text = f"The picture takes longer to decode than it may: {limit}."
+            return Problem("broken-image", text)
+        return Problem("broken-image", "The picture is damaged: its data makes the decoder fail.")
 
 
-def _decode(picture: OpenPicture, started: float) -> Decoded:
-    pixels, info = picture.decode()
-    return Decoded(pixels, info, time.monotonic() - started)
+def _refused(answer: Answer) -> Problem:
+    refusal = "broken" if answer.outcome in ("out of memory", "needs room") else answer.outcome
+    return as_problem(PictureError(cast(Refusal, refusal), answer.reason))
+
+
+def most_workers() -> int:
+    """Return how many workers there are by default: one a core, where memory allows it."""
+    return max(1, min(available_cores(), available_memory() // _SHARE_OF_MEMORY // WORKER_BYTES))
+
+
+class _KilledError(Exception):
+    """Something outside killed the worker, such as the system for want of memory."""

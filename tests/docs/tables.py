@@ -27,7 +27,7 @@ logger = logging.getLogger("docs")
 DOCUMENT = create_app(Settings(matcher="bridgetower")).openapi()
 """The OpenAPI document of a server that has everything."""
 
-COMPUTED = {"engine_workers", "threads"}
+COMPUTED = {"decode_workers", "engine_workers", "threads"}
 """Settings whose default depends on the machine."""
 
 _WORDS = {

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from models.api.preprocessing import Pixels, PreprocessSpec, read_rgb
+from models.api.preprocessing import Pixels, PreprocessSpec
 from models.pictures.kinds import PictureError
 from models.pictures.reader import Picture
+from models.pictures.sizing import read_rgb
 from training.data.coco import CaptionData, CaptionedImage, DataError, Unreadable
 from training.data.image_cache import ImageCache
 from training.data.machine import is_main

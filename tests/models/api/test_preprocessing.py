@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from models.api.preprocessing import (
-    PreprocessSpec,
-    normalisation,
-    resize,
-    to_pixels,
-    to_rgb,
-    to_size,
-)
+from models.api.preprocessing import PreprocessSpec, normalisation
 from models.pictures import rgb
+from models.pictures.sizing import resize, to_pixels, to_rgb, to_size
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -17,11 +17,12 @@ from transformers import BridgeTowerForImageAndTextRetrieval, BridgeTowerProcess
 from models.api import metadata
 from models.api.matcher import TextTooLongError
 from models.api.metadata import BrokenModelError
-from models.api.preprocessing import PreprocessSpec, to_pixels
+from models.api.preprocessing import PreprocessSpec
 from models.checkpoints.pretrained import ModelImportError
 from models.hub.import_model import recognise
 from models.matchers.bridgetower.convert import convert, preprocess_spec
 from models.matchers.bridgetower.matcher import BridgeTowerMatcher
+from models.pictures.sizing import to_pixels
 from models.registry import load_captioner, load_matcher
 from tests.matchers import LONGEST, SIDE, make_hub_bridgetower, make_tiny_matcher
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from models.api.matcher import Matcher
-from models.api.preprocessing import to_pixels
+from models.pictures.sizing import to_pixels
 from models.registry import load_matcher
 from serving.contract.schemas import CaptionResponse, MatchResponse
 from tests.asking import PICTURE, caption, check

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from models.api.options import CaptionOptions
-from models.api.preprocessing import to_pixels
+from models.pictures.sizing import to_pixels
 from models.registry import load_captioner
 from serving.contract.schemas import CaptionResponse, ModelsResponse
 from tests.asking import PICTURE, check

@@ -29,6 +29,9 @@ from tests.picture_files import EOI, chunk, encoded, photograph, riff, segment, 
 from training.data.coco import CaptionData, CaptionedImage, DataError
 from training.data.pictures import PictureReader, without_unreadable
 
+# Pillow warns of damaged metadata, and of palettes with transparency.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 PHOTOGRAPHS = sorted(SHARED.glob("coco-mini/*2017/*.jpg")) + sorted(
     SHARED.glob("coco-more/images/*.webp")
@@ -192,7 +195,6 @@ fuzz = settings(
 places = st.floats(0, 1, exclude_max=True)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 @pytest.mark.parametrize("change", ["bytes", "header", "cut", "piece out", "piece twice"])
 @fuzz
 @given(source=st.sampled_from(sorted(SOURCES)), data=st.data())

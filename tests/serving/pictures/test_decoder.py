@@ -1,4 +1,4 @@
-"""Decoding in threads: bounded by memory, in order, and never leaking what it took."""
+"""Decoding in worker processes: bounded by memory, in order, and never leaking what it took."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import io
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +17,9 @@ from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec
 from serving.base.problems import Problem
-from serving.pictures import decode as decoder_module
 from serving.pictures.decode import DecodeMemory, Decoder
-from serving.pictures.images import OpenPicture, most_bytes
+from serving.pictures.open_picture import OpenPicture, most_bytes
+from tests.decoding import command, most_at_once
 from tests.drawings import draw, encode
 from tests.server import ROOT
 
@@ -74,51 +74,60 @@ def test_what_is_cancelled_gives_its_place_free() -> None:
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Count pictures that are decoded at once; every picture counts as large."""
-    counts = [0, 0]
-    lock = threading.Lock()
-    original = OpenPicture.decode
+def events(tmp_path: Path) -> Path:
+    """Return the file where workers write down what they do."""
+    return tmp_path / "events"
 
-    def counting(self: OpenPicture) -> object:
-        with lock:
-            counts[0] += 1
-            counts[1] = max(counts)
+
+def every_picture_is_large(events: Path) -> tuple[str, ...]:
+    return command(events, small_bytes=0)
+
+
+def run_with(decoder: Decoder, test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a test and end the decoder's workers after it."""
+
+    async def run() -> None:
         try:
-            threading.Event().wait(0.02)
-            return original(self)
+            await test()
         finally:
-            with lock:
-                counts[0] -= 1
+            decoder.close()
 
-    monkeypatch.setattr(OpenPicture, "decode", counting)
-    monkeypatch.setattr(decoder_module, "SMALL_BYTES", 0)
-    yield counts
+    asyncio.run(run())
 
 
-def test_no_more_at_once_than_memory_allows(gate: list[int]) -> None:
+def test_no_more_at_once_than_memory_allows(events: Path) -> None:
     image = encode(draw("red ring", 100), "PNG")
     # One picture needs 50,000 bytes: three fit.
     room = 150_000 // most_bytes(1)
+    decoder = Decoder(max(room, 10_000), 8, 60, every_picture_is_large(events))
+    decoder._memory = DecodeMemory(150_000)
 
-    async def run() -> Decoder:
-        decoder = Decoder(max(room, 10_000), threads=8)
-        decoder._memory = DecodeMemory(150_000)
-        answers = await asyncio.gather(*(decoder.decode(image, SPEC) for _ in range(12)))
+    async def test() -> None:
+        answers = await asyncio.gather(*(decoder.decode(image, SPEC) for _ in range(24)))
         assert all(answer.info.width == 100 for answer in answers)
-        decoder.close()
-        return decoder
 
-    assert asyncio.run(run())._memory.taken == 0
-    assert 2 <= gate[1] <= 3
+    run_with(decoder, test)
+    assert decoder._memory.taken == 0
+    assert 2 <= most_at_once(events) <= 3
 
 
-def test_memory_comes_back_however_it_ends(gate: list[int]) -> None:
+def test_one_worker_is_never_given_a_large_picture(events: Path) -> None:
+    image = encode(draw("red ring", 100), "PNG")
+    decoder = Decoder(1_000_000, 2, 60, every_picture_is_large(events))
+
+    async def test() -> None:
+        await asyncio.gather(*(decoder.decode(image, SPEC) for _ in range(12)))
+
+    run_with(decoder, test)
+    assert most_at_once(events) == 2
+
+
+def test_memory_comes_back_however_it_ends(events: Path) -> None:
     good = encode(draw("red ring", 100), "PNG")
     broken = good[: len(good) // 2]
+    decoder = Decoder(1_000_000, 2, 60, every_picture_is_large(events))
 
-    async def run() -> None:
-        decoder = Decoder(1_000_000, threads=2)
+    async def test() -> None:
         for _ in range(3):
             with pytest.raises(Problem):
                 await decoder.decode(broken, SPEC)
@@ -127,44 +136,39 @@ def test_memory_comes_back_however_it_ends(gate: list[int]) -> None:
         for task in gone:
             task.cancel()
         await asyncio.gather(*gone, return_exceptions=True)
-        for _ in range(200):
-            if decoder._memory.taken == 0 and gate[0] == 0:
-                break
-            await asyncio.sleep(0.01)
         assert decoder._memory.taken == 0
         assert (await decoder.decode(good, SPEC)).info.width == 100
-        decoder.close()
 
-    asyncio.run(run())
+    run_with(decoder, test)
 
 
-def test_nothing_is_done_for_who_has_gone(gate: list[int]) -> None:
+def test_nothing_is_done_for_who_has_gone(events: Path) -> None:
     class GoneError(Exception):
         pass
 
     def gone() -> None:
         raise GoneError
 
-    async def run() -> None:
-        decoder = Decoder(1_000_000, threads=1)
+    decoder = Decoder(1_000_000, 1, 60, every_picture_is_large(events))
+
+    async def test() -> None:
         with pytest.raises(GoneError):
             await decoder.decode(encode(draw("red ring", 100), "PNG"), SPEC, gone)
         assert decoder._memory.taken == 0
-        decoder.close()
 
-    asyncio.run(run())
-    assert gate[1] == 0
+    run_with(decoder, test)
+    assert not events.exists(), "nothing was decoded"
 
 
 def test_small_pictures_do_not_wait_for_large_ones() -> None:
-    async def run() -> None:
-        decoder = Decoder(50_000_000, threads=2)
+    decoder = Decoder(50_000_000, 2, 60)
+
+    async def test() -> None:
         await decoder._memory.take(10**12)  # a large one holds everything
         small = encode(draw("red ring", 200), "JPEG")
-        assert (await asyncio.wait_for(decoder.decode(small, SPEC), 10)).info.width == 200
-        decoder.close()
+        assert (await asyncio.wait_for(decoder.decode(small, SPEC), 60)).info.width == 200
 
-    asyncio.run(run())
+    run_with(decoder, test)
 
 
 # --- what decoding really takes -------------------------------------------------------------------
@@ -174,7 +178,8 @@ import json, re, sys
 from pathlib import Path
 from PIL import Image
 from models.api.preprocessing import PreprocessSpec
-from serving.pictures.images import OpenPicture, decode
+from serving.pictures.images import decode
+from serving.pictures.open_picture import OpenPicture
 
 def peak():
     # Not getrusage: what it tells survives exec, and so is that of the parent.

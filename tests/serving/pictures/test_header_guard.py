@@ -10,9 +10,16 @@ import pytest
 from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec
-from models.pictures.header_guard import MOST_PADDING, MOST_PARTS, check_header, check_scans
+from models.pictures.header_guard import (
+    MOST_PADDING,
+    MOST_PARTS,
+    MOST_STRIPS,
+    check_header,
+    check_scans,
+)
 from serving.base.problems import Problem
-from serving.pictures.images import OpenPicture, decode
+from serving.pictures.images import decode
+from serving.pictures.open_picture import OpenPicture
 from tests.drawings import draw, encode
 
 PICTURE = draw("red ring", 64)
@@ -41,6 +48,23 @@ def in_gif(middle: bytes) -> bytes:
     return GIF[:GIF_BLOCKS] + middle + GIF[GIF_BLOCKS:]
 
 
+def strips(count: int, order: str = "<", wide: bool = False) -> bytes:
+    """Return a TIFF one pixel wide with one strip a row, all of them the same byte."""
+    tags = [(256, 3, 1, 1), (257, 4, 1, count), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(273, 3, count, -1), (277, 3, 1, 1), (278, 3, 1, 1), (279, 3, count, -1)]
+    head = struct.pack("<2s3HQQ", b"II", 43, 8, 0, 16, len(tags)) if wide else b""
+    mark = b"II" if order == "<" else b"MM"
+    head = head or mark + struct.pack(order + "HLH", 42, 8, len(tags))
+    entry = order + ("HHQQ" if wide else "HHLL")
+    end = bytes(8 if wide else 4)
+    at = len(head) + len(tags) * struct.calcsize(entry) + len(end)
+    for tag, kind, length, value in tags:
+        # A big-endian short stands first in its place.
+        short = value << 16 if order == ">" and kind == 3 else value
+        head += struct.pack(entry, tag, kind, length, at if value < 0 else short)
+    return head + end + struct.pack(order + "H", 1) * count
+
+
 MANY = MOST_PARTS + 10
 BOMBS = {
     "JPEG segments": in_jpeg(b"\xff\xe1\x00\x02" * MANY),
@@ -55,6 +79,11 @@ BOMBS = {
     "GIF blocks a byte long": in_gif(b"\x21\xfe" + b"\x01a" * MANY + b"\x00"),
     "GIF extensions": in_gif(b"\x21\xf9\x04\0\0\0\0\0" * MANY),
     "GIF junk": in_gif(b"\x00" * 2_000_000),
+    "JPEG that is nothing but padding": b"\xff\xd8\xff" + bytes(2_000_000),
+    "JPEG with padding at its end": in_jpeg(b"\xff\xe1\x00\x02")[:6] + bytes(2_000_000),
+    "TIFF of strips": strips(MOST_STRIPS + 1),
+    "TIFF of strips, big-endian": strips(MOST_STRIPS + 1, ">"),
+    "TIFF of strips, wide": strips(MOST_STRIPS + 1, wide=True),
 }
 
 
@@ -74,6 +103,7 @@ GOOD = {
     "PNG in small pieces": in_png(chunk(b"tEXt", b"a\0b") * 5000),
     "GIF with a long comment": in_gif(b"\x21\xfe" + (b"\xff" + b"x" * 255) * 10_000 + b"\x00"),
     "progressive JPEG": encode(PICTURE, "JPEG", progressive=True),
+    "TIFF in one strip": encode(PICTURE, "TIFF"),
 }
 
 
@@ -176,3 +206,10 @@ def test_the_limits_are_where_they_are_said_to_be() -> None:
     check_header(in_jpeg(b"\xff\xe1\x00\x02" * (MOST_PARTS - 20)))
     check_header(in_jpeg(b"\xff" * (MOST_PADDING - 10)))
     check_header(in_png(chunk(b"abCd") * (MOST_PARTS - 20)))
+    check_header(b"\xff\xd8\xff" + bytes(MOST_PADDING - 10))
+
+
+@pytest.mark.parametrize("kind", ["<", ">", "wide"])
+def test_a_scan_written_row_by_row(kind: str) -> None:
+    data = strips(3000, wide=True) if kind == "wide" else strips(3000, kind)
+    assert decode(data, SPEC, LIMIT)[1].height == 3000

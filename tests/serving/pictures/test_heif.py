@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.api.preprocessing import PreprocessSpec, to_pixels
+from models.api.preprocessing import PreprocessSpec
 from models.pictures.kinds import FORMATS, READABLE
+from models.pictures.sizing import to_pixels
 from serving.base.problems import Problem
-from serving.pictures.images import OpenPicture, decode
+from serving.pictures.images import decode
 from tests.drawings import draw
 
 pillow_heif = pytest.importorskip(
@@ -68,4 +69,4 @@ def test_truncations(part: int) -> None:
 
 def test_the_limit_on_pixels() -> None:
     with pytest.raises(Problem, match="1200 x 1200"):
-        OpenPicture(heic(Image.new("RGB", (1200, 1200))), SPEC, LIMIT)
+        decode(heic(Image.new("RGB", (1200, 1200))), SPEC, LIMIT)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
-from models.api.preprocessing import PreprocessSpec, to_pixels
+from models.api.preprocessing import PreprocessSpec
 from models.pictures.kinds import FORMATS, HEIF
+from models.pictures.sizing import to_pixels
 from serving.base.problems import Problem
-from serving.pictures import images
+from serving.pictures import open_picture
 from serving.pictures.images import decode
 from tests.drawings import draw, encode
 
@@ -120,13 +122,13 @@ def test_a_large_jpeg_is_read_at_a_reduced_size(monkeypatch: pytest.MonkeyPatch)
     large = Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC)
     data = encode(large, "JPEG")
     drafted: list[tuple[int, int]] = []
-    original = images.to_pixels
+    original = open_picture.to_pixels
 
-    def spy(image: Image.Image, spec: PreprocessSpec) -> images.Pixels:
+    def spy(image: Image.Image, spec: PreprocessSpec) -> NDArray[np.uint8]:
         drafted.append(image.size)
         return original(image, spec)
 
-    monkeypatch.setattr(images, "to_pixels", spy)
+    monkeypatch.setattr(open_picture, "to_pixels", spy)
     pixels, info = decode(data, SPEC, 50_000_000)
     assert (info.width, info.height) == (1600, 1200)
     assert drafted == [(200, 150)]
@@ -185,7 +187,7 @@ def bomb(width: int, height: int) -> bytes:
 def test_the_pixel_limit_holds_before_decoding(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(images, "to_pixels", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(open_picture, "to_pixels", lambda *_: pytest.fail("it was decoded"))
     problem = refusal(bomb(*size))
     assert (problem.type_slug, problem.status) == ("too-many-pixels", 422)
     assert "1,000,000" in problem.detail
@@ -202,7 +204,7 @@ def test_an_unexpected_error_is_refused_and_logged(
     def broken(*_: object) -> None:
         raise KeyError("secret")
 
-    monkeypatch.setattr(images, "to_pixels", broken)
+    monkeypatch.setattr(open_picture, "to_pixels", broken)
     problem = refusal(encode(PICTURE))
     assert problem.type_slug == "broken-image" and "secret" not in problem.detail
     assert "unusual error" in caplog.text

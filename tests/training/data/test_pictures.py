@@ -121,7 +121,7 @@ def test_evaluation_leaves_out_what_it_cannot_decode(
 
 
 def test_reader_gives_what_serving_sees(shapes: Path) -> None:
-    from models.api.preprocessing import to_pixels
+    from models.pictures.sizing import to_pixels
 
     image = load_split(shapes, "val").images[0]
     with Image.open(image.path) as opened:
