@@ -17,6 +17,7 @@ from models.pictures.header_guard import check_header
 from models.pictures.jpeg import Jpeg
 from models.pictures.kinds import FORMATS, PictureError, kind_of, refusals, truncated
 from models.pictures.png import Png
+from models.pictures.tiff import Tiff
 
 _PLAIN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats that no other plugin of Pillow's could take a file for."""
@@ -45,6 +46,7 @@ class Picture:
         self._data = data
         self._jpeg: Jpeg | None = None
         self._png: Png | None = None
+        self._tiff: Tiff | None = None
         self._deep = ""
         with refusals(data):
             if not data:
@@ -55,7 +57,7 @@ class Picture:
             try:
                 opened = self._open()
             except UnidentifiedImageError:
-                if self._kind == "TIFF" and tiff.is_of_unread_kind(self._stripped):
+                if self._tiff is not None and tiff.is_of_unread_kind(self._tiff):
                     reason = "The file is a TIFF with samples of a kind that is not read here"
                     raise PictureError("unsupported", reason) from None
                 raise
@@ -104,7 +106,8 @@ class Picture:
         if self._kind == "WEBP":
             return other_formats.without_webp_side_data(data)
         if self._kind == "TIFF":
-            return tiff.without_side_data(data)
+            self._tiff = tiff.without_side_data(data)
+            return self._tiff.data, self._tiff.orientation
         if self._kind == "GIF":
             data = other_formats.without_gif_side_data(data)
         elif self._kind in ("AVIF", "HEIF"):
