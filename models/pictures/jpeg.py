@@ -38,6 +38,9 @@ _FILLER = b"\x5a\xa5\x3c\x96" * 1024
 _GREY = range(127, 129)
 """What libjpeg fills with, in every channel."""
 
+_HUFFMAN, _BLOCK_ENDS = 0xC4, 0
+_HOLE = bytes(1024)
+
 _MOST_ZEROS = 8
 """Zeros that scans are taken to end in."""
 
@@ -160,6 +163,29 @@ def lacks_pixels(jpeg: Jpeg, image: Image.Image) -> bool:
     return scan is not None and _is_cut(jpeg.data, scan, 8)
 
 
+def has_hole(jpeg: Jpeg) -> bool:
+    """Whether a part of the only scan was never written: a run of zeros that is no picture.
+
+    Zeros are a picture where the shortest code says that a block ends; usual tables have another.
+    """
+    if jpeg.data.find(_HOLE, jpeg.start) < 0 or _frame(jpeg)[0]:
+        return False
+    table = jpeg.data[jpeg.start + 6] & 15  # of the first component; the others come between
+    return _shortest_codes(jpeg).get(table, _BLOCK_ENDS) != _BLOCK_ENDS
+
+
+def _shortest_codes(jpeg: Jpeg) -> dict[int, int]:
+    """Return, for each table of coefficients other than the first, what its first code means."""
+    found = {}
+    for place, end in _segments(jpeg):
+        table = place + 4
+        while jpeg.data[place + 1] == _HUFFMAN and table + 17 < end:
+            if jpeg.data[table] >> 4:
+                found[jpeg.data[table] & 15] = jpeg.data[table + 17]
+            table += 17 + sum(jpeg.data[table + 1 : table + 17])
+    return found
+
+
 def _tells_colours(data: bytes, kind: int, place: int, end: int) -> bool:
     if kind not in _COLOURS:
         return False
@@ -200,13 +226,20 @@ def _written(scans: bytes) -> bytes:
 
 def _frame(jpeg: Jpeg) -> tuple[bool, tuple[int, ...]]:
     """Return whether a picture is progressive, and its components; none where it has no frame."""
-    data, place = jpeg.data, len(_SOI)
-    while place < jpeg.start:
-        end = place + 2 + max(2, int.from_bytes(data[place + 2 : place + 4], "big"))
-        if data[place + 1] in _FRAMES:
-            return data[place + 1] in _PROGRESSIVE, tuple(data[place + 10 : end : 3])
-        place = end
+    for place, end in _segments(jpeg):
+        kind = jpeg.data[place + 1]
+        if kind in _FRAMES:
+            return kind in _PROGRESSIVE, tuple(jpeg.data[place + 10 : end : 3])
     return False, ()
+
+
+def _segments(jpeg: Jpeg) -> Iterator[tuple[int, int]]:
+    """Yield where the segments before the first scan begin and end."""
+    place = len(_SOI)
+    while place < jpeg.start:
+        end = place + 2 + max(2, int.from_bytes(jpeg.data[place + 2 : place + 4], "big"))
+        yield place, end
+        place = end
 
 
 def _scans(data: bytes, place: int) -> Iterator[_Scan]:

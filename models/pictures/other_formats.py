@@ -24,6 +24,8 @@ _NO_ITEM = rb"\1none"
 
 def without_webp_side_data(data: bytes) -> tuple[bytes, int]:
     """Return a WebP's first picture alone, and its orientation."""
+    if not data.startswith(b"RIFF"):
+        return data, orientation.UPRIGHT
     kept: list[bytes] = []
     exif: int | None = None
     xmp: int | None = None

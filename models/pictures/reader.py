@@ -13,9 +13,11 @@ import io
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from models.pictures import deep_colour, jpeg, orientation, other_formats, png, tiff
+from models.pictures.header_guard import check_header
 from models.pictures.jpeg import Jpeg
 from models.pictures.kinds import FORMATS, PictureError, kind_of, refusals, truncated
 from models.pictures.png import Png
+from models.pictures.tiff import Tiff
 
 _PLAIN = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats that no other plugin of Pillow's could take a file for."""
@@ -44,16 +46,18 @@ class Picture:
         self._data = data
         self._jpeg: Jpeg | None = None
         self._png: Png | None = None
+        self._tiff: Tiff | None = None
         self._deep = ""
         with refusals(data):
             if not data:
                 raise PictureError("broken", "The file is empty.")
+            check_header(data)
             self._kind = kind_of(data)
             self._stripped, turn = self._without_side_data()
             try:
                 opened = self._open()
             except UnidentifiedImageError:
-                if self._kind == "TIFF" and tiff.is_of_unread_kind(self._stripped):
+                if self._tiff is not None and tiff.is_of_unread_kind(self._tiff):
                     reason = "The file is a TIFF with samples of a kind that is not read here"
                     raise PictureError("unsupported", reason) from None
                 raise
@@ -77,6 +81,10 @@ class Picture:
         with refusals(self._data):
             if self._jpeg is not None and jpeg.lacks_scans(self._jpeg):
                 raise truncated()
+            if self._jpeg is not None and jpeg.has_hole(self._jpeg):
+                raise PictureError(
+                    "broken", "The picture is damaged: a part of it was never written."
+                )
             self.image.load()
             if self._jpeg is not None and jpeg.lacks_pixels(self._jpeg, self.image):
                 raise truncated()
@@ -98,7 +106,8 @@ class Picture:
         if self._kind == "WEBP":
             return other_formats.without_webp_side_data(data)
         if self._kind == "TIFF":
-            return tiff.without_side_data(data)
+            self._tiff = tiff.without_side_data(data)
+            return self._tiff.data, self._tiff.orientation
         if self._kind == "GIF":
             data = other_formats.without_gif_side_data(data)
         elif self._kind in ("AVIF", "HEIF"):

@@ -6,7 +6,7 @@ import io
 import math
 import struct
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import Image, TiffImagePlugin
 
@@ -33,19 +33,36 @@ _RAW, _OLD_JPEG, _JPEG = 1, 6, 7
 _WHITE_IS_ZERO, _YCBCR = 0, 6
 _UNSIGNED, _SIGNED = 1, 2
 _MARKS = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of a value by its type; of all others, one."""
+
 _UNKNOWN = ("unknown pixel mode", "unknown data organization")
 _AS_UNPACKED = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 """Raw modes that Pillow takes although libtiff has already brought bytes into the native order."""
 
 
-def without_side_data(data: bytes) -> tuple[bytes, int]:
-    """Return a TIFF's first picture without tags that pixels do not need, and its orientation.
+class Tiff(NamedTuple):
+    """A TIFF without side data.
+
+    Attributes:
+        data: the file.
+        orientation: 1..8.
+        is_whole: whether its table of tags, with all that pixels need, is within the file.
+    """
+
+    data: bytes
+    orientation: int
+    is_whole: bool
+
+
+def without_side_data(data: bytes) -> Tiff:
+    """Return a TIFF's first picture without tags that pixels do not need.
 
     The table of tags is written anew behind the rest. What has no table is returned as it is.
     """
     order = _MARKS.get(data[:4])
     if order is None:
-        return data, orientation.UPRIGHT
+        return Tiff(data, orientation.UPRIGHT, False)
     wide = data[2:3] == b"+" or data[3:4] == b"+"
     number, count_form, entry_form = ("Q", "Q", "HHQ8s") if wide else ("L", "H", "HHL4s")
     at = 8 if wide else 4
@@ -54,22 +71,28 @@ def without_side_data(data: bytes) -> tuple[bytes, int]:
         (table,) = struct.unpack_from(order + number, data, at)
         (count,) = struct.unpack_from(order + count_form, data, table)
     except struct.error:
-        return data, orientation.UPRIGHT
+        return Tiff(data, orientation.UPRIGHT, False)
     first = table + struct.calcsize(order + count_form)
     entries = data[first : first + min(count, 65535) * entry_size]
-    entries = entries[: len(entries) // entry_size * entry_size]
+    is_whole = len(entries) == count * entry_size
     turn, kept = None, []
-    for place in range(0, len(entries), entry_size):
+    for place in range(0, len(entries) - entry_size + 1, entry_size):
         tag, kind, values, value = struct.unpack_from(order + entry_form, entries, place)
         if tag in _NEEDED:
             kept.append(entries[place : place + entry_size])
+            size = values * _SIZES.get(kind, 1)
+            inside = size <= len(value) or struct.unpack(order + number, value)[0] + size <= len(
+                data
+            )
+            is_whole = is_whole and inside
         elif tag == _ORIENTATION and turn is None:
             turn = orientation.from_tag(order, kind, values, value)
     padding = bytes(-len(data) % 8)
     head = data[:at] + struct.pack(order + number, len(data) + len(padding))
     tail = struct.pack(order + count_form, len(kept)) + b"".join(kept) + bytes(8)
     rest = memoryview(data)[len(head) :]
-    return b"".join((head, rest, padding, tail)), turn or orientation.UPRIGHT
+    whole = b"".join((head, rest, padding, tail))
+    return Tiff(whole, turn or orientation.UPRIGHT, is_whole)
 
 
 def settle(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
@@ -120,10 +143,12 @@ def deep_raw_mode(image: TiffImagePlugin.TiffImageFile) -> str:
     return "16" if image.tag_v2.get(_PLANES) == 2 else raw_mode(image)
 
 
-def is_of_unread_kind(data: bytes) -> bool:
+def is_of_unread_kind(tiff: Tiff) -> bool:
     """Whether a file that Pillow does not identify is a TIFF whose pixels it does not know."""
+    if not tiff.is_whole:
+        return False
     try:
-        TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+        TiffImagePlugin.TiffImageFile(io.BytesIO(tiff.data))
     except SyntaxError as error:
         more_planes_than_colours = isinstance(error.__cause__, IndexError)
         return more_planes_than_colours or str(error) in _UNKNOWN

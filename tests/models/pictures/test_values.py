@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.api.preprocessing import read_rgb
 from models.pictures import rgb
 from models.pictures.kinds import PictureError
 from models.pictures.reader import Picture
+from models.pictures.sizing import read_rgb
 from tests.picture_files import encoded, png
 from tests.tiff_files import (
     BLACK_IS_ZERO,
@@ -28,6 +28,9 @@ from tests.tiff_files import (
     YCBCR,
     tiff,
 )
+
+# Pillow warns of damaged metadata, and of palettes with transparency.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 
 HEIGHT, WIDTH = 60, 80
 RAMP = np.linspace(0, 1, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
