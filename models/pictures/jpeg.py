@@ -33,10 +33,16 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NO_PADDING = re.compile(rb"[^\xff]")
 
 _FILLER = b"\x5a\xa5\x3c\x96" * 1024
-"""Stands for scan data: any decoder that lacks some finds a picture in it."""
+"""Stands for scan data: a decoder that lacks some finds a picture in it."""
 
 _GREY = range(127, 129)
 """What libjpeg fills with, in every channel."""
+
+_HUFFMAN, _BLOCK_ENDS = 0xC4, 0
+_HOLE = bytes(1024)
+
+_MOST_ZEROS = 8
+"""Zeros that scans are taken to end in."""
 
 _MOST_SCANS = 1000
 """Scans that are looked at; encoders write about ten."""
@@ -140,20 +146,44 @@ def lacks_scans(jpeg: Jpeg) -> bool:
         return True
     last = scans[-1]
     shows = last.high == 0 and (last.first == 0 or components[0] in last.components)
-    return (shows or not jpeg.had_end) and _is_cut(jpeg.data, last.end, 2)
+    return (shows or not jpeg.had_end) and _is_cut(jpeg.data, last, 2)
 
 
 def lacks_pixels(jpeg: Jpeg, image: Image.Image) -> bool:
     """Whether a decoded picture is filled with grey because its only scan ends early.
 
-    The last pixel tells; where it is such a grey, the file is decoded again to be sure.
+    The last pixel tells, all but the very last block. Where it is such a grey, or there was no end
+    marker, the file is decoded again to be sure.
     """
     corner = image.getpixel((image.width - 1, image.height - 1))
     values = corner if isinstance(corner, tuple) else (corner,)
-    if not all(value in _GREY for value in values):
+    if jpeg.had_end and not all(value in _GREY for value in values):
         return False
     scan = next(_scans(jpeg.data, jpeg.start), None)
-    return scan is not None and _is_cut(jpeg.data, scan.end, 8)
+    return scan is not None and _is_cut(jpeg.data, scan, 8)
+
+
+def has_hole(jpeg: Jpeg) -> bool:
+    """Whether a part of the only scan was never written: a run of zeros that is no picture.
+
+    Zeros are a picture where the shortest code says that a block ends; usual tables have another.
+    """
+    if jpeg.data.find(_HOLE, jpeg.start) < 0 or _frame(jpeg)[0]:
+        return False
+    table = jpeg.data[jpeg.start + 6] & 15  # of the first component; the others come between
+    return _shortest_codes(jpeg).get(table, _BLOCK_ENDS) != _BLOCK_ENDS
+
+
+def _shortest_codes(jpeg: Jpeg) -> dict[int, int]:
+    """Return, for each table of coefficients other than the first, what its first code means."""
+    found = {}
+    for place, end in _segments(jpeg):
+        table = place + 4
+        while jpeg.data[place + 1] == _HUFFMAN and table + 17 < end:
+            if jpeg.data[table] >> 4:
+                found[jpeg.data[table] & 15] = jpeg.data[table + 17]
+            table += 17 + sum(jpeg.data[table + 1 : table + 17])
+    return found
 
 
 def _tells_colours(data: bytes, kind: int, place: int, end: int) -> bool:
@@ -175,9 +205,7 @@ def _assembled(
         had_end, tail = data.startswith(END, end), END
         pixels = view[scan:end]
         if not had_end:
-            # Zeros where the marker should be were never written; as data they would be a picture.
-            written = len(data[scan:end].rstrip(b"\0"))
-            pixels = pixels[: written + (pixels[written - 1] == 0xFF)]  # `FF 00` is a byte
+            pixels = pixels[: len(_written(data[scan:end]))]
     elif not changed:
         return Jpeg(data, turn, scan, had_end)
     parts = [view[first:last] for first, last in kept]
@@ -185,15 +213,33 @@ def _assembled(
     return Jpeg(whole, turn, sum(map(len, parts)), had_end)
 
 
+def _written(scans: bytes) -> bytes:
+    """Return what was written of scans that have no end marker, without what fills the file up.
+
+    Scans may end in a few zeros; many would be a picture, where they are read as data.
+    """
+    written = scans.rstrip(b"\0")
+    if len(written) == len(scans):
+        return scans.rstrip(b"\xff")
+    return scans[: len(written) + _MOST_ZEROS]
+
+
 def _frame(jpeg: Jpeg) -> tuple[bool, tuple[int, ...]]:
     """Return whether a picture is progressive, and its components; none where it has no frame."""
-    data, place = jpeg.data, len(_SOI)
-    while place < jpeg.start:
-        end = place + 2 + max(2, int.from_bytes(data[place + 2 : place + 4], "big"))
-        if data[place + 1] in _FRAMES:
-            return data[place + 1] in _PROGRESSIVE, tuple(data[place + 10 : end : 3])
-        place = end
+    for place, end in _segments(jpeg):
+        kind = jpeg.data[place + 1]
+        if kind in _FRAMES:
+            return kind in _PROGRESSIVE, tuple(jpeg.data[place + 10 : end : 3])
     return False, ()
+
+
+def _segments(jpeg: Jpeg) -> Iterator[tuple[int, int]]:
+    """Yield where the segments before the first scan begin and end."""
+    place = len(_SOI)
+    while place < jpeg.start:
+        end = place + 2 + max(2, int.from_bytes(jpeg.data[place + 2 : place + 4], "big"))
+        yield place, end
+        place = end
 
 
 def _scans(data: bytes, place: int) -> Iterator[_Scan]:
@@ -230,18 +276,21 @@ def _next_scan(data: bytes, place: int) -> int | None:
     return None
 
 
-def _is_cut(data: bytes, end: int, scale: int) -> bool:
-    """Whether the decoder would read on behind the last scan, which ends at `end`.
+def _is_cut(data: bytes, scan: _Scan, scale: int) -> bool:
+    """Whether the decoder would read on behind the last scan.
 
     Args:
         data: a JPEG.
-        end: of its last scan's data.
+        scan: its last one.
         scale: the files that are compared are decoded at the `scale`-th part of their size.
     """
-    as_it_is, filled = (
-        _pixels(b"".join((memoryview(data)[:end], more, END)), scale) for more in (b"", _FILLER)
+    written = data[: scan.end].rstrip(b"\xff")  # padding of the marker
+    restarts = [written.rfind(bytes((0xFF, 0xD0 + number)), scan.start) for number in range(8)]
+    next_one = restarts.index(max(restarts)) + 1 if max(restarts) > 0 else 0
+    filler = _FILLER + b"".join(
+        bytes((0xFF, 0xD0 + (next_one + number) % 8)) + _FILLER for number in range(8)
     )
-    return as_it_is != filled
+    return _pixels(written + END, scale) != _pixels(written + filler + END, scale)
 
 
 def _pixels(data: bytes, scale: int) -> bytes:

@@ -114,6 +114,8 @@ def broken(error: Exception) -> PictureError:
     """Return the refusal of a file that made a decoder raise `error`."""
     if "truncated" in str(error).lower() or isinstance(error, EOFError):
         return truncated()
+    if "unknown raw mode" in str(error):
+        return PictureError("unsupported", "The file's pixels lie in a way that is not read here")
     return PictureError("broken", "The picture is damaged: its data cannot be decoded.")
 
 

@@ -77,6 +77,10 @@ class Picture:
         with refusals(self._data):
             if self._jpeg is not None and jpeg.lacks_scans(self._jpeg):
                 raise truncated()
+            if self._jpeg is not None and jpeg.has_hole(self._jpeg):
+                raise PictureError(
+                    "broken", "The picture is damaged: a part of it was never written."
+                )
             self.image.load()
             if self._jpeg is not None and jpeg.lacks_pixels(self._jpeg, self.image):
                 raise truncated()
@@ -112,8 +116,7 @@ class Picture:
     def _look_at_pixels(self, opened: ImageFile.ImageFile) -> None:
         """Find out how the pixels lie where that is not always as Pillow takes it."""
         if isinstance(opened, TiffImagePlugin.TiffImageFile):
-            if tiff.has_deep_colour(opened):
-                self._deep = deep_colour.raw_mode(opened)
+            self._deep = tiff.deep_raw_mode(opened)
             tiff.settle(opened, self._stripped)
         elif self._png is not None and self._png.pixels and png.has_deep_colour(self._png):
             self._deep = deep_colour.raw_mode(opened)

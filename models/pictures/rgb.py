@@ -184,7 +184,9 @@ def _convert(image: Image.Image, grey: GreyRange | None, shown: bool) -> Image.I
     """
     if grey is not None:
         return _as_bytes(image, grey).convert("RGB")
-    if shown and (image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info):
+    if image.mode == "La":
+        image = image.convert("LA")  # Pillow knows no other way
+    if shown and (image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info):
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")

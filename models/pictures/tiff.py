@@ -33,6 +33,7 @@ _RAW, _OLD_JPEG, _JPEG = 1, 6, 7
 _WHITE_IS_ZERO, _YCBCR = 0, 6
 _UNSIGNED, _SIGNED = 1, 2
 _MARKS = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
+_UNKNOWN = ("unknown pixel mode", "unknown data organization")
 _AS_UNPACKED = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 """Raw modes that Pillow takes although libtiff has already brought bytes into the native order."""
 
@@ -90,6 +91,8 @@ def settle(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
         raise _unread("signed bytes")
     if colours == _YCBCR and compression == _RAW and tags.get(_SUBSAMPLING, (1, 1)) != (1, 1):
         raise _unread("subsampled colours that are not compressed")
+    if planes == 2 and image.mode == "La":
+        raise _unread("grey in one plane and transparency in another")
     if image.mode in ("I;16", "I;16B", "I", "F") and colours == _WHITE_IS_ZERO:
         image.info[WHITE_IS_ZERO] = True
     if image.mode == "I" and form == _UNSIGNED and bits == 32:
@@ -107,9 +110,14 @@ def settle(image: TiffImagePlugin.TiffImageFile, data: bytes) -> None:
         ]
 
 
-def has_deep_colour(image: TiffImagePlugin.TiffImageFile) -> bool:
-    """Whether an opened file has colours, other than grey, of 16 bits."""
-    return image.tag_v2.get(_BITS, (1,))[0] == 16 and len(image.getbands()) > 1
+def deep_raw_mode(image: TiffImagePlugin.TiffImageFile) -> str:
+    """Return the raw mode of an opened file with colours, other than grey, of 16 bits.
+
+    Empty where it has none; just "16" where colours lie in planes: their low bytes cannot be had.
+    """
+    if image.tag_v2.get(_BITS, (1,))[0] != 16 or len(image.getbands()) == 1:
+        return ""
+    return "16" if image.tag_v2.get(_PLANES) == 2 else raw_mode(image)
 
 
 def is_of_unread_kind(data: bytes) -> bool:
@@ -117,7 +125,8 @@ def is_of_unread_kind(data: bytes) -> bool:
     try:
         TiffImagePlugin.TiffImageFile(io.BytesIO(data))
     except SyntaxError as error:
-        return str(error) in ("unknown pixel mode", "unknown data organization")
+        more_planes_than_colours = isinstance(error.__cause__, IndexError)
+        return more_planes_than_colours or str(error) in _UNKNOWN
     except Exception:  # it is damaged; what that makes Pillow raise is anyone's guess
         return False
     return False

@@ -12,15 +12,12 @@ What a client is told says no more of the inside than "refused address"; the log
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import re
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
-from urllib.parse import unquote_to_bytes
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -29,6 +26,7 @@ from yarl import URL
 from serving.base.problems import Problem
 from serving.base.version import __version__
 from serving.pictures.addresses import AddressPolicy
+from serving.pictures.data_url import is_data_url, read_data_url, too_large
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +84,7 @@ class Fetcher:
             Problem: 403 URLs are not fetched here; 413 too large; 422 the URL may not be fetched,
                 or what answers does not give a picture; 502 it cannot be reached; 504 it is slow.
         """
-        if url[:5].lower() == "data:":
+        if is_data_url(url):
             return read_data_url(url, self._settings.max_upload_bytes)
         if not self._settings.allow_urls:
             raise Problem("urls-not-allowed")
@@ -245,34 +243,3 @@ def refused_address(what: str) -> Problem:
     """Return the refusal of an address that is not public; the log alone says which."""
     logger.warning("a URL leads to %s: refused", what)
     return Problem("url-refused", "The URL leads to a refused address.")
-
-
-def too_large(limit: int) -> Problem:
-    """Return the refusal of a picture of more than `limit` bytes."""
-    return Problem(
-        "too-large", f"The picture at the URL has more than {limit / (1024 * 1024):g} MiB."
-    )
-
-
-def read_data_url(url: str, limit: int) -> bytes:
-    """Return what a `data:` URL (RFC 2397) holds; its media type is ignored.
-
-    Args:
-        url: begins with `data:`.
-        limit: most bytes it may hold.
-
-    Raises:
-        Problem: 413 it holds more; 422 it is malformed.
-    """
-    head, comma, tail = url[5:].partition(",")
-    if not comma:
-        raise Problem("url-refused", "A data URL has a comma before its data; this one has none.")
-    content = unquote_to_bytes(tail)
-    if head.rstrip().lower().endswith(";base64"):
-        try:
-            content = base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
-        except binascii.Error:
-            raise Problem("url-refused", "The data URL's base64 is not valid.") from None
-    if len(content) > limit:
-        raise too_large(limit)
-    return content

@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.base.problems import Problem
-from serving.pictures.fetch import MAX_URL_LENGTH, USER_AGENT, Fetcher, Lookup, read_data_url
+from serving.pictures.data_url import read_data_url
+from serving.pictures.fetch import MAX_URL_LENGTH, USER_AGENT, Fetcher, Lookup
 from tests.picture_site import PICTURE, Site, serve_site
 
 LIMIT = 200_000
@@ -381,13 +382,34 @@ def test_https_trusts_known_certificates_only(
         ("data:image/png;name=x;base64,aGk%3D", b"hi"),
         ("data:,a%20b,c", b"a b,c"),
         ("data:,", b""),
+        ("data:;base64,aG\nk=", b"hi"),
+        ("data:;base64,aG\r\nk=\r\n", b"hi"),
+        ("data:;base64, a Gk\t=", b"hi"),
+        (" \n data:image/png ; base64 ,aGk=", b"hi"),
+        ("data:;base64,_-8=", b"\xff\xef"),
+        ("data:;base64,%5F-8", b"\xff\xef"),
+        ("data:;base64,aGk====", b"hi"),
+        ("data:;base64,aGk=#shown", b"hi"),
+        ("data:;base64,", b""),
+        ("data:text/plain,a\nb c#d", b"ab c"),
+        ("data:base64,aGk=", b"aGk="),
     ],
 )
 def test_data_urls_are_read_without_any_permission(url: str, content: bytes) -> None:
     assert fetch(url, Allowed((80,), allow_urls=False)) == content
 
 
-@pytest.mark.parametrize("url", ["data:", "data:image/png;base64", "data:;base64,!!!!"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "data:",
+        "data:image/png;base64",
+        "data:;base64,!!!!",
+        "data:;base64,a",
+        "data:;base64,a=Gk",
+        "data:;base64,aGkĀ",
+    ],
+)
 def test_malformed_data_urls(url: str) -> None:
     assert refusal(url, Allowed((80,))).type_slug == "url-refused"
 
