@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.api.preprocessing import read_rgb
 from models.pictures import rgb
 from models.pictures.kinds import PictureError
 from models.pictures.reader import Picture
+from models.pictures.sizing import read_rgb
 from tests.picture_files import encoded, png
 from tests.tiff_files import (
     BLACK_IS_ZERO,
