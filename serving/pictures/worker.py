@@ -45,7 +45,7 @@ READY = b"ready\n"
 _MARGIN = 1.25
 _PAGE = resource.getpagesize()
 _FIRST_TO_GO = "800"
-_NO_MEMORY = ("out of memory", "decoder error -9", "could not create decoder object")
+_NO_MEMORY = ("out of memory", "decoder error -9")
 _ENDINGS = (signal.SIGALRM, signal.SIGPROF)
 
 
