@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 3000
+HOST ?= 127.0.0.1
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -33,9 +34,9 @@ install: $(VENV)/.dev ## everything, tests and linters too, into .venv
 
 # --- use --------------------------------------------------------------------------------------------
 
-serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=… for another port)
+serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=…; HOST=0.0.0.0 for others too)
 	$(BIN)/python -m models install-default
-	$(BIN)/bentoml serve service:Captioner --port $(PORT)
+	$(BIN)/bentoml serve service:Captioner --host $(HOST) --port $(PORT)
 
 image: $(VENV)/.serve ## the container image, default model inside (MODELS=compact,NAME… MATCHER=NAME)
 	$(BIN)/python -m models install-default

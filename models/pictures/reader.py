@@ -13,6 +13,7 @@ import io
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from models.pictures import deep_colour, jpeg, orientation, other_formats, png, tiff
+from models.pictures.header_guard import check_header
 from models.pictures.jpeg import Jpeg
 from models.pictures.kinds import FORMATS, PictureError, kind_of, refusals, truncated
 from models.pictures.png import Png
@@ -48,6 +49,7 @@ class Picture:
         with refusals(data):
             if not data:
                 raise PictureError("broken", "The file is empty.")
+            check_header(data)
             self._kind = kind_of(data)
             self._stripped, turn = self._without_side_data()
             try:

@@ -148,13 +148,15 @@ def _as_bytes(image: Image.Image, grey: GreyRange) -> Image.Image:
     """Return a wide grey picture, or a tile of one, as 8-bit grey."""
     values = _values(image, image.info)
     key = image.info.get("transparency")
+    # Floats of 64 bits hold every whole number of 32 bits.
+    spread = values.astype(np.float64)
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
-            known = np.abs(values) < _NO_VALUE
-        values = np.where(known, values, min(grey))
-    # Floats of 64 bits hold every whole number of 32 bits.
-    spread = (values.astype(np.float64) - grey.black) * 255 / ((grey.white - grey.black) or 1.0)
-    shown = np.clip(spread, 0, 255).astype(np.uint8)
+            spread[~(np.abs(values) < _NO_VALUE)] = min(grey)
+    spread -= grey.black
+    spread *= 255
+    spread /= (grey.white - grey.black) or 1.0
+    shown = np.clip(spread, 0, 255, out=spread).astype(np.uint8)
     if isinstance(key, int):
         shown[values == key] = 255  # as on white
     return Image.fromarray(shown)

@@ -68,6 +68,11 @@ class Body(ABC, Generic[T]):
         """
 
 
+MOST_MEMBERS = 20_000
+"""Members and elements that a JSON body may have. Each costs time and memory while it is checked,
+and no request means anything with so many."""
+
+
 class JsonBody(Body[T]):
     """Reads JSON. No type is bent: `"3"` is no number."""
 
@@ -77,8 +82,10 @@ class JsonBody(Body[T]):
         """Read and check the body; see `Body`."""
         if _kind(request) != self.media_type.encode():
             raise _unsupported(request, f"Send {self.media_type}; Content-Type says {{}}.")
+        body = await request.body()
+        _check_members(body)
         try:
-            return self.model.model_validate_json(await request.body(), strict=True)
+            return self.model.model_validate_json(body, strict=True)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             if first["type"] == "json_invalid":
@@ -204,6 +211,21 @@ class _Field:
         if self.is_file:
             values = [await upload.read() for upload in values]
         return values if self.repeated else values[0]
+
+
+def _check_members(body: bytes) -> None:
+    """Refuse JSON with too many members, before anything is made of them.
+
+    Commas in texts are counted, too: a prompt may have thousands.
+
+    Raises:
+        Problem: 422.
+    """
+    if body.count(b",") >= MOST_MEMBERS or body.count(b"[") > MOST_MEMBERS:
+        raise Problem(
+            "invalid-request",
+            f"The body has more than {MOST_MEMBERS:,} members, the most that a request may have.",
+        )
 
 
 def _kind(request: Request) -> bytes:

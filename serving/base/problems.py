@@ -93,6 +93,13 @@ KINDS: dict[str, Kind] = {
 """Every kind by its slug; a problem's `type` is `/problems/<slug>`."""
 
 
+MOST_ERRORS = 20
+"""Fields that an answer names; of more it tells how many."""
+
+_LONGEST_DETAIL = 4_000
+_LONGEST_FIELD = 100
+
+
 class FieldError(BaseModel):
     """One field of a request that was refused, and why."""
 
@@ -135,26 +142,37 @@ class Problem(Exception):  # noqa: N818 - what RFC 9457 calls it
 def from_validation(error: ValidationError) -> Problem:
     """Return the 422 for values that pydantic refused, one entry a field."""
     errors = []
-    for item in error.errors(include_url=False, include_context=False):
+    for item in error.errors(include_url=False, include_context=False)[:MOST_ERRORS]:
         field = ".".join(str(part) for part in item["loc"]) or "the options together"
         reason = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
         received = item["input"] if item["loc"] else None
         errors.append(invalid_field(field, reason, received))
-    return invalid_fields(errors)
+    return invalid_fields(errors, error.error_count())
 
 
 def invalid_field(field: str, detail: str, received: object = None) -> FieldError:
-    """Return the account of one field; what was received is cut to 100 characters."""
+    """Return the account of one field; its name and what was received are cut to 100 characters."""
     text = None if received is None else str(received)
     if text is not None and len(text) > 100:
         text = text[:99] + "…"
-    return FieldError(field=field, detail=detail, received=text)
+    return FieldError(field=field[:_LONGEST_FIELD], detail=detail, received=text)
 
 
-def invalid_fields(errors: Sequence[FieldError]) -> Problem:
-    """Return the 422 that names every field at fault."""
+def invalid_fields(errors: Sequence[FieldError], count: int | None = None) -> Problem:
+    """Return the 422 that names the fields at fault, at most `MOST_ERRORS` of them.
+
+    Args:
+        errors: of at least the first `MOST_ERRORS`.
+        count: how many there are, if not these.
+    """
+    count = len(errors) if count is None else count
+    errors = errors[:MOST_ERRORS]
     parts = []
     for error in errors:
         got = "" if error.received is None else f", got {error.received!r}"
         parts.append(f"{error.field}: {error.detail}{got}")
-    return Problem("invalid-request", "; ".join(parts), errors=errors)
+    more = f"; and {count - len(errors):,} more" if count > len(errors) else ""
+    detail = "; ".join(parts)
+    if len(detail) > _LONGEST_DETAIL:
+        detail = detail[: _LONGEST_DETAIL - 1] + "…"
+    return Problem("invalid-request", detail + more, errors=errors)

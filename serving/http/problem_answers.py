@@ -21,6 +21,11 @@ from serving.contract.problem_details import ProblemDetails
 
 MEDIA_TYPE = "application/problem+json"
 
+MOST_BYTES = 16 * 1024
+"""Longest answer to a request that is refused, whatever was sent."""
+
+_LONGEST_INSTANCE = 500
+
 
 class ErrorBody(NamedTuple):
     """Body of an error answer.
@@ -54,7 +59,7 @@ def account(problem: Problem, scope: Mapping[str, Any]) -> ProblemDetails:
         title=problem.title,
         status=problem.status,
         detail=problem.detail,
-        instance=quote(scope.get("path", ""), safe="/-._~") or "/",
+        instance=quote(scope.get("path", ""), safe="/-._~")[:_LONGEST_INSTANCE] or "/",
         request_id=request_id.of(scope),
         errors=problem.errors,
     )
@@ -67,13 +72,22 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
         exchange.problem = problem.type_slug
     path = scope.get("path", "")
     shapes = (shape for prefix, shape in _shapes.items() if path.startswith(prefix))
-    body = next(shapes, _plain)(problem, account(problem, scope))
+    shape, details = next(shapes, _plain), account(problem, scope)
+    written = _written(shape(problem, details))
+    while len(written) > MOST_BYTES and details.errors:
+        # Characters that JSON writes with six bytes each, say.
+        details.errors = details.errors[: len(details.errors) // 2] or None
+        written = _written(shape(problem, details))
     return Response(
-        json.dumps(body.content, ensure_ascii=False, separators=(",", ":")),
+        written,
         status_code=problem.status,
         headers={**problem.headers, "Cache-Control": "no-store"},
-        media_type=body.media_type,
+        media_type=shape(problem, details).media_type,
     )
+
+
+def _written(body: ErrorBody) -> bytes:
+    return json.dumps(body.content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _plain(_: Problem, details: ProblemDetails) -> ErrorBody:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.pictures.header_guard import check_scans
 from models.pictures.kinds import PictureError, refusals
 from models.pictures.reader import Picture
 from models.pictures.sizing import InputSize, draft, pixels_between, to_pixels
-from serving.pictures.header_guard import check_header, check_scans
 
 SMALL_BYTES = 8 * 1024 * 1024
 """What a picture may need for its pixels without being counted: the workers are few."""
@@ -66,7 +66,6 @@ class OpenPicture:
         # Pillow gives up beyond twice this number, where it looks by itself.
         Image.MAX_IMAGE_PIXELS = max_pixels
         with self._refusals():
-            check_header(data)
             self._picture = Picture(data)
         self.format, self.size = self._picture.format, self._picture.size
         width, height = self._picture.image.size

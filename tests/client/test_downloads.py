@@ -15,9 +15,9 @@ from captionbox import (
     ImageInputError,
     NotFoundError,
     PermissionDeniedError,
-    downloads,
 )
 from captionbox.images import Link
+from captionbox.transport import downloads
 
 from tests.client.captions import line, lines
 from tests.client.conftest import Captionbox as Command

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from captionbox import AsyncCaptionbox, Captionbox, Outcome
 from captionbox.errors import CaptionboxError, ImageInputError, UnsupportedMediaTypeError
-from captionbox.windows import amap_window, map_window
+from captionbox.transport.windows import amap_window, map_window
 
 from tests.client.either import Either, json_answer
 from tests.client.stand_in import StandIn, answer_to, caption_of, picture, problem

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from captionbox import APIConnectionError, AsyncCaptionbox, Captionbox
-from captionbox.network import Route, certificates, is_excepted, reason_of, route_to
+from captionbox.transport.network import Route, certificates, is_excepted, reason_of, route_to
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from captionbox.retries import Backoff, retry_after_seconds
+from captionbox.transport.retries import Backoff, retry_after_seconds
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,16 +11,16 @@ import httpx
 
 from captionbox import batches, calls
 from captionbox.calls import Call
-from captionbox.downloads import AsyncDownloads, fetches_no_urls
 from captionbox.errors import APIStatusError, CaptionboxError
-from captionbox.exchange import Tries, VersionWatch
 from captionbox.images import ImageInput, Link, Upload, load
-from captionbox.network import Route, certificates, route_to
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
 from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, resolve
-from captionbox.windows import amap_window, check_concurrency
+from captionbox.transport.downloads import AsyncDownloads, fetches_no_urls
+from captionbox.transport.exchange import Tries, VersionWatch
+from captionbox.transport.network import Route, certificates, route_to
+from captionbox.transport.windows import amap_window, check_concurrency
 
 T = TypeVar("T")
 ImageT = TypeVar("ImageT", bound=ImageInput)

@@ -29,6 +29,9 @@ from tests.tiff_files import (
     tiff,
 )
 
+# Pillow warns of damaged metadata, and of palettes with transparency.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+
 HEIGHT, WIDTH = 60, 80
 RAMP = np.linspace(0, 1, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
 COLOURS = np.dstack([RAMP, 1 - RAMP, RAMP**2])

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from models.api.preprocessing import PreprocessSpec
-from serving.base.problems import Problem
-from serving.pictures.header_guard import (
+from models.pictures.header_guard import (
     MOST_PADDING,
     MOST_PARTS,
     MOST_STRIPS,
     check_header,
     check_scans,
 )
+from serving.base.problems import Problem
 from serving.pictures.images import decode
 from serving.pictures.open_picture import OpenPicture
 from tests.drawings import draw, encode

@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from captionbox.network import causes
+from captionbox.transport.network import causes
 
 RETRIED_STATUSES = frozenset({408, 429, 503})
 

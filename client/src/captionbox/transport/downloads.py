@@ -25,7 +25,7 @@ from captionbox.errors import (
     NotFoundError,
 )
 from captionbox.images import Link, Upload, upload
-from captionbox.network import Route, certificates, reason_of, route_to
+from captionbox.transport.network import Route, certificates, reason_of, route_to
 from captionbox.version import __version__
 
 MOST_BYTES = 32 * 1024 * 1024

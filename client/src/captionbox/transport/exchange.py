@@ -35,16 +35,16 @@ from captionbox.errors import (
     UnexpectedAnswerError,
     status_error,
 )
-from captionbox.network import Route, causes, reason_of
 from captionbox.problems import Problem, read_problem
-from captionbox.retries import (
+from captionbox.settings import Settings
+from captionbox.transport.network import Route, causes, reason_of
+from captionbox.transport.retries import (
     RETRIED_STATUSES,
     Backoff,
     may_retry,
     never_connected,
     retry_after_seconds,
 )
-from captionbox.settings import Settings
 from captionbox.version import mismatch
 
 logger = logging.getLogger("captionbox")
