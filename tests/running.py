@@ -32,13 +32,18 @@ class Progress:
     """Tells how far the tests are, in a line of its own now and then."""
 
     def __init__(self, reporter: TerminalReporter) -> None:
-        self._reporter, self._done = reporter, 0
+        self._reporter, self._done, self._side_by_side = reporter, 0, 0
         self._began = self._told = time.monotonic()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Learn how many tests there are: the process that prints collects none itself."""
+        self._side_by_side = len(ids)
 
     def pytest_runtest_logfinish(self) -> None:
         """Count a test; tell."""
         self._done += 1
-        total, now = self._reporter._numcollected, time.monotonic()
+        total, now = self._side_by_side or self._reporter._numcollected, time.monotonic()
         if now < self._told + _SECONDS or not 0 < self._done < total:
             return
         self._told, minutes = now, (now - self._began) / 60
