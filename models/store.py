@@ -53,6 +53,10 @@ class StoredModel:
         return f"{self.name}:{self.version}"
 
 
+_ENTRY = "model.yaml"
+"""What BentoML writes into an entry: tag, labels, time."""
+
+
 def check_name(name: str) -> None:
     """Raise `ValueError` unless the store can take `name` as a name or version."""
     # BentoML would lower-case a name silently, and then not find it as written.
@@ -132,6 +136,8 @@ def install(
 def _fill(stored: Path, directory: Path, move: bool) -> None:
     """Bring a model directory's files into the store's; what makes them a model comes last."""
     for item in sorted(_files(directory), key=lambda path: path.name == FILE_NAME):
+        if item == directory / _ENTRY:
+            continue  # of the entry that this directory has come from: this one has its own
         target = stored / item.relative_to(directory)
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.move if move else shutil.copy2)(item, target)

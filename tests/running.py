@@ -1,7 +1,8 @@
 """How the tests run: side by side, with word of how far they are and of what was left out.
 
-A pytest plugin; `tests/conftest.py` names it. `make test` gives `-n auto`: this decides how many
-processes that is here, and which tests share one. `-n 0` runs them one after the other.
+A pytest plugin, named in pyproject.toml. `make test` gives `-n auto`: this decides how many
+processes that is here. A file's tests stay in one of them, so that they share what a module has.
+`-n 0` runs them one after the other.
 """
 
 from __future__ import annotations
@@ -25,22 +26,6 @@ _SECONDS = 30.0
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes run tests: one more than cores, for servers are waited for."""
     return max(1, min(available_cores() + 1, available_memory() // _BYTES_A_PROCESS))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every test the group that one process runs: a server's tests, or a module's."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_shared_server(item) or item.nodeid.split("::")[0]))
-
-
-def _shared_server(item: pytest.Item) -> str | None:
-    """Return the name of the server of the whole session that a test uses, the rarer of two."""
-    found = []
-    for name, definitions in getattr(item, "_fixtureinfo").name2fixturedefs.items():  # noqa: B009
-        is_server = name.endswith("server") and name != "start_server"
-        if is_server and definitions and definitions[-1].scope == "session":
-            found.append(name)
-    return min(found, key=lambda name: (name == "server", name), default=None)
 
 
 class Progress:

@@ -111,16 +111,26 @@ def to_size(image: Image.Image, spec: InputSize) -> Image.Image:
         return resize(_turned(flattened(image), method), spec)
     if method in SWAPPING:
         size = (height, width)
-    across, down = (
-        max(1, int(has / gets / _REDUCING_GAP))
-        for has, gets in zip(size, _whole_size(size, spec), strict=True)
-    )
+    across, down = _factors(size, spec)
     factors = (down, across) if method in SWAPPING else (across, down)
     reduced = _turned(flattened(image, factors), method)
     # The last column and row may stand for less than a whole block. After a turn they may be the
     # first ones: then the share of a block is let go.
     box = (0.0, 0.0, width / factors[0], height / factors[1]) if method is None else None
     return _fit(reduced, spec, size, box)
+
+
+def pixels_between(size: tuple[int, int], spec: InputSize) -> int:
+    """Return how many pixels there are beside the decoded ones on the way to a spec's size.
+
+    Args:
+        size: width and height of the decoded picture.
+        spec: what is wanted.
+    """
+    if size[0] * size[1] <= rgb.TILE_PIXELS:
+        return 0
+    across, down = _factors(size, spec)
+    return -(-size[0] // across) * -(-size[1] // down)
 
 
 def resize(image: Image.Image, spec: InputSize) -> Image.Image:
@@ -156,6 +166,15 @@ def _fit(
     out = Image.new("RGB", target, "black")
     out.paste(whole, (round((target[0] - width) / 2), round((target[1] - height) / 2)))
     return out
+
+
+def _factors(size: tuple[int, int], spec: InputSize) -> tuple[int, int]:
+    """Return the whole numbers that a large picture is reduced by, across and down."""
+    across, down = (
+        max(1, int(has / gets / _REDUCING_GAP))
+        for has, gets in zip(size, _whole_size(size, spec), strict=True)
+    )
+    return across, down
 
 
 def _whole_size(size: tuple[int, int], spec: InputSize) -> tuple[float, float]:

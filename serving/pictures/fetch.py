@@ -114,9 +114,10 @@ class Fetcher:
         try:
             url = URL(text)
             port = url.port  # raises for a port that is no number
+            host = url.host  # raises for what only begins like an international name
         except (ValueError, TypeError):
             raise Problem("url-refused", "That is not a URL.") from None
-        if url.scheme not in _DEFAULT_PORTS or not url.host:
+        if url.scheme not in _DEFAULT_PORTS or not host:
             raise Problem("url-refused", "Only http, https and data URLs are fetched.")
         if not _HOST.fullmatch(url.raw_host or ""):
             raise Problem("url-refused", "The URL's host is not a valid name.")
@@ -125,8 +126,8 @@ class Fetcher:
         if port not in self._settings.url_ports:
             allowed = ", ".join(map(str, self._settings.url_ports))
             raise Problem("url-refused", f"Only these ports are asked: {allowed}.")
-        if _is_address(url.host) and not self._policy.permits(url.host):
-            raise refused_address(url.host)
+        if _is_address(host) and not self._policy.permits(host):
+            raise refused_address(host)
         return url.with_fragment(None)
 
     async def _follow(self, url: URL) -> bytes:

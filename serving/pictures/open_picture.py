@@ -15,7 +15,7 @@ from PIL import Image
 from models.pictures.header_guard import check_scans
 from models.pictures.kinds import PictureError, refusals
 from models.pictures.reader import Picture
-from models.pictures.sizing import InputSize, draft, to_pixels
+from models.pictures.sizing import InputSize, draft, pixels_between, to_pixels
 
 SMALL_BYTES = 8 * 1024 * 1024
 """What a picture may need for its pixels without being counted: the workers are few."""
@@ -25,12 +25,21 @@ _BYTES_PER_PIXEL = {"WEBP": 17, "AVIF": 14, "HEIF": 14}
 picture of their own, where the others fill Pillow's."""
 
 _USUAL_BYTES_PER_PIXEL = 5
+_BYTES_PER_RGB_PIXEL = 4
 _MOST_BYTES_PER_PIXEL = max(_USUAL_BYTES_PER_PIXEL, *_BYTES_PER_PIXEL.values())
 
 
 def most_bytes(max_pixels: int) -> int:
     """Return what the most expensive picture of that many pixels needs while it is decoded."""
     return max_pixels * _MOST_BYTES_PER_PIXEL
+
+
+def canvas_bytes(data: bytes, max_pixels: int) -> int:
+    """Return the address space that opening a file takes at most, beside little.
+
+    A WebP makes two canvases then, which nobody touches until it is decoded.
+    """
+    return 2 * 4 * max_pixels if data.startswith(b"RIFF") else 0
 
 
 class OpenPicture:
@@ -83,6 +92,7 @@ class OpenPicture:
         image, kind = self._picture.image, self.format
         draft(image, self._spec)
         cost = image.width * image.height * _BYTES_PER_PIXEL.get(kind, _USUAL_BYTES_PER_PIXEL)
+        cost += _BYTES_PER_RGB_PIXEL * pixels_between(image.size, self._spec)
         if kind == "JPEG" and check_scans(self._data, width, height, self._max_pixels) > 1:
             # All coefficients are kept, two bytes each, whatever the scale.
             cost += width * height * 2 * len(image.getbands())

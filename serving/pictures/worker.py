@@ -29,11 +29,11 @@ from PIL import AvifImagePlugin
 
 from models.pictures.kinds import HEIF, PictureError
 from models.pictures.sizing import InputSize
-from serving.pictures.open_picture import SMALL_BYTES, OpenPicture
+from serving.pictures.open_picture import SMALL_BYTES, OpenPicture, canvas_bytes
 from serving.pictures.worker_messages import Answer, Job, Limits
 
 WORKING_BYTES = 64 * 1024 * 1024
-"""What decoding may take beside the file and the pixels: decoders' tables, tiles, the resize."""
+"""What decoding may take beside the pixels and two copies of the file: tables, tiles, resizing."""
 
 SMALLEST_SHARE = 0.1
 """Part of the time limit, in processor time, that any picture has; a real one needs a hundredth of
@@ -45,6 +45,7 @@ READY = b"ready\n"
 _MARGIN = 1.25
 _PAGE = resource.getpagesize()
 _FIRST_TO_GO = "800"
+_NO_MEMORY = ("out of memory", "decoder error -9")
 _ENDINGS = (signal.SIGALRM, signal.SIGPROF)
 
 
@@ -81,9 +82,10 @@ def serve(connection: socket.socket, pixels: int, limits: Limits) -> None:
 
 
 def _answer(job: Job, data: bytes, pixels: int, limits: Limits, memory: _Memory) -> Answer:
-    started, needed, room = time.monotonic(), 0, WORKING_BYTES
+    started, needed, room = time.monotonic(), 0, WORKING_BYTES + 2 * len(data)
     try:
-        with memory.limited(room), _timed(limits) as timer:
+        canvas = canvas_bytes(data, limits.max_pixels)
+        with memory.limited(room + canvas), _timed(limits) as timer:
             picture = OpenPicture(data, _input_size(job.spec), limits.max_pixels)
             needed = picture.bytes_needed
             if needed > max(SMALL_BYTES, job.room):
@@ -92,14 +94,19 @@ def _answer(job: Job, data: bytes, pixels: int, limits: Limits, memory: _Memory)
             room += int(needed * _MARGIN)
             with memory.limited(room):
                 found = picture.decode()
-    except PictureError as error:
-        return Answer(error.refusal, needed, reason=error.reason)
-    except MemoryError:
+    except (PictureError, MemoryError) as error:
+        if isinstance(error, PictureError) and not _for_want_of_memory(error):
+            return Answer(error.refusal, needed, reason=error.reason)
         text = f"Reading the picture takes more than the {room // 2**20} MiB that it may."
         return Answer("out of memory", needed, reason=text)
     os.pwrite(pixels, found.data, 0)
     seconds = time.monotonic() - started
     return Answer("done", needed, *picture.size, picture.format, seconds)
+
+
+def _for_want_of_memory(error: PictureError) -> bool:
+    """Whether a decoder failed because memory was refused; not all of them say so."""
+    return any(words in str(error.__context__) for words in _NO_MEMORY)
 
 
 @cache

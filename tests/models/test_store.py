@@ -28,6 +28,8 @@ assert first.version != second.version and fixed.tag == "mine:v1"
 assert store.find("mine:" + first.version) == first
 assert {model.tag for model in store.list_models()} == {first.tag, second.tag, "mine:v1"}
 assert {path.name for path in fixed.path.iterdir()} >= {path.name for path in directory.iterdir()}
+again = store.install(fixed.path, "mine", "v3")  # an entry's files make an entry of its own
+assert again.tag == "mine:v3" and store.find("mine:v3") == again
 from models.registry import load_captioner
 assert load_captioner(fixed.path).method == "compact"
 try:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -124,12 +125,14 @@ def test_a_worker_that_was_killed_from_outside(try_with: Callable[..., None]) ->
 
 
 def test_a_real_picture_over_the_limit_of_memory(try_with: Callable[..., None]) -> None:
-    """A TIFF of 8 MB that gives the bits of four million samples, each a number of Python's."""
-    count = 4_000_000
-    tags = [(256, 4, 1, 64), (257, 4, 1, 64), (258, 3, count, 8 + 2 + 12 * 3 + 4)]
-    head = b"II*\0" + struct.pack("<LH", 8, len(tags))
-    data = head + b"".join(struct.pack("<HHLL", *tag) for tag in tags) + bytes(4)
-    data += np.arange(count, dtype="<u2").tobytes()
+    """A TIFF of 64 x 64 pixels in a tile that is said to have 268 million."""
+    side = 16_384
+    body = zlib.compress(bytes(64 * 64))
+    tags = [(256, 64), (257, 64), (258, 8), (259, 8), (262, 1), (277, 1)]
+    tags += [(322, side), (323, side), (324, 8 + 2 + 12 * 10 + 4), (325, len(body))]
+    data = b"II*\0" + struct.pack("<LH", 8, len(tags))
+    data += b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in tags)
+    data += bytes(4) + body
 
     async def test(decoder: Decoder) -> None:
         before = replaced("memory")

@@ -163,6 +163,7 @@ def test_nothing_is_fetched_unless_that_is_allowed(site: Site) -> None:
         " ",
         "\x00",
         "http://exa mple.org/",
+        "http://xn--1.-3ca/",  # begins like an international name, and is none
         "http://example.org/" + "x" * MAX_URL_LENGTH,
     ],
 )
