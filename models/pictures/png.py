@@ -104,8 +104,8 @@ def without_side_data(data: bytes) -> Png:
             size += end - place
         place = end
     found = exif or xmp or orientation.UPRIGHT
-    if not pixels:
-        return Png(data, found, [])
+    if not pixels or (len(spans) == 1 and data.startswith(_END, size)):
+        return Png(data, found, pixels)
     view = memoryview(data)
     return Png(b"".join([*(view[first:last] for first, last in spans), _END]), found, pixels)
 

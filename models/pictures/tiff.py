@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from models.pictures import jpeg, orientation
 from models.pictures.deep_colour import raw_mode, set_raw_mode
-from models.pictures.kinds import PictureError, truncated
+from models.pictures.kinds import PictureError, broken, truncated
 from models.pictures.rgb import UNSIGNED, WHITE_IS_ZERO
 
 _WIDTH, _BITS, _COMPRESSION, _COLOURS, _SAMPLES, _PLANES = 256, 258, 259, 262, 277, 284
@@ -176,6 +176,8 @@ def _check_parts(tags: TiffImagePlugin.ImageFileDirectory_v2, data: bytes) -> No
     if tags.get(_COMPRESSION) == _JPEG:
         tables = tags.get(_JPEG_TABLES, b"")
         for place, size in zip(places, sizes, strict=False):
+            if not isinstance(place, int) or not isinstance(size, int):
+                raise broken(TypeError("a strip lies nowhere"))
             if _is_cut(data[place : place + size], tables):
                 raise truncated()
 

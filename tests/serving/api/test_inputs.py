@@ -89,6 +89,24 @@ def test_data_urls_are_always_read(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    "letters",
+    [
+        base64.encodebytes(PICTURE),
+        base64.encodebytes(PICTURE).replace(b"\n", b"\r\n"),
+        base64.urlsafe_b64encode(PICTURE),
+        b" " + base64.b64encode(PICTURE).rstrip(b"=") + b"====",
+    ],
+)
+def test_base64_as_programs_write_it(client: httpx.Client, letters: bytes) -> None:
+    url = "data:image/png;base64," + letters.decode()
+    assert at(client, url).json()["captions"][0]["text"] == caption_of("red ring")
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    messages = [{"role": "user", "content": content}]
+    chat = client.post("/v1/chat/completions", json={"model": "compact", "messages": messages})
+    assert chat.json()["choices"][0]["message"]["content"] == caption_of("red ring")
+
+
+@pytest.mark.parametrize(
     ("body", "status", "slug", "named"),
     [
         (b"", 400, "malformed-request", None),
