@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: folder in item.path.parents)
 
 
-@pytest.fixture(scope="session")
+# For a file only: while playwright runs, no other test of this process can run an event loop.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Callable[[list[str]], Any]]:
     """Return a function that starts Chromium, with more flags than the usual ones."""
     if CHROMIUM is None:
@@ -74,7 +75,7 @@ def chromium() -> Iterator[Callable[[list[str]], Any]]:
         yield launch
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: Callable[[list[str]], Any]) -> Iterator[Any]:
     """Return the browser."""
     browser = chromium([])

@@ -143,7 +143,9 @@ def test_the_gateways_span_is_the_parent_of_the_engines(
     # One each, and none for the parts of their answers.
     assert sum(span.trace_id == gateway.trace_id for _, span in receiver.spans) == 2
     start, end = engine.start_time_unix_nano, engine.end_time_unix_nano
-    assert gateway.start_time_unix_nano <= start < end <= gateway.end_time_unix_nano
+    # The engine's may end a moment later: its answer is read before its process is done with it.
+    assert gateway.start_time_unix_nano <= start < end
+    assert start <= gateway.end_time_unix_nano
 
 
 def test_every_picture_of_a_batch_has_its_span_in_the_engine(
