@@ -43,7 +43,9 @@ class Progress:
     def pytest_runtest_logfinish(self) -> None:
         """Count a test; tell."""
         self._done += 1
-        total, now = self._side_by_side or self._reporter._numcollected, time.monotonic()
+        left_out = len(self._reporter.stats.get("deselected", []))
+        total = self._side_by_side or self._reporter._numcollected - left_out
+        now = time.monotonic()
         if now < self._told + _SECONDS or not 0 < self._done < total:
             return
         self._told, minutes = now, (now - self._began) / 60
