@@ -71,7 +71,7 @@ test: $(VENV)/.dev programs ## all tests: 8 to 12 minutes on two cores
 	$(BIN)/python -m pytest -n auto -m "not slow and not load and not deploy"
 
 test-machines: $(VENV)/.dev ## the tests that a machine can upset, as if on other machines
-	.ci/machines
+	.ci/machines all
 
 test-slow: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -182,7 +182,7 @@ def test_addresses_that_give_no_picture_are_counted(client: httpx.Client) -> Non
 
 def queries() -> list[str]:
     """Return every query of the dashboard: its panels' and its variables'."""
-    dashboard = json.loads(DASHBOARD.read_text())
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     found = [
         target["expr"]
         for panel in dashboard["panels"]
@@ -233,7 +233,7 @@ def test_the_page_on_operation_lists_what_there_is(client: httpx.Client) -> None
         if name.startswith("captionbox_"):
             short = re.sub(r"_(bucket|count|sum|created)$", "", name.removeprefix("captionbox_"))
             there.setdefault(short, set()).update({key for key, _ in labels} - {"le", "pid"})
-    table = PAGE.read_text().partition("| `captionbox_…` |")[2].partition("\n\n")[0]
+    table = PAGE.read_text(encoding="utf-8").partition("| `captionbox_…` |")[2].partition("\n\n")[0]
     listed: dict[str, set[str]] = {}
     for names, chosen in re.findall(r"^\| (`[^|]+) \|([^|]*)\|", table, re.MULTILINE):
         shown = re.findall(r"`(\w+)`", names)
@@ -243,13 +243,13 @@ def test_the_page_on_operation_lists_what_there_is(client: httpx.Client) -> None
 
 
 def test_dashboard_and_scrape_settings_are_whole() -> None:
-    dashboard = json.loads(DASHBOARD.read_text())
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
     numbers = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(numbers)) == len(numbers)
     for panel in panels:
         assert panel["title"] and panel["datasource"]["uid"] == "${datasource}"
-    (job,) = yaml.safe_load(SCRAPE.read_text())["scrape_configs"]
+    (job,) = yaml.safe_load(SCRAPE.read_text(encoding="utf-8"))["scrape_configs"]
     settings: dict[str, Any] = job
     assert settings.get("metrics_path", "/metrics") == "/metrics"
     assert settings["static_configs"][0]["targets"]

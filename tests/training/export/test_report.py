@@ -143,13 +143,19 @@ def test_log_of_a_resumed_and_killed_run(run: Path) -> None:
 
 
 def test_learning_curve_is_drawn(run: Path, shapes: Path) -> None:
-    with_log = write_report(content(shapes, run / "log.jsonl"), run / "report").read_text()
+    with_log = write_report(content(shapes, run / "log.jsonl"), run / "report").read_text(
+        encoding="utf-8"
+    )
     assert "Training loss" in with_log
     assert "best 0.300, epoch 1" in with_log
     assert with_log.count("<svg") == 3
-    assert write_report(content(shapes), run / "report").read_text().count("<svg") == 1
+    assert (
+        write_report(content(shapes), run / "report").read_text(encoding="utf-8").count("<svg") == 1
+    )
     (run / "log.jsonl").write_text('{"step": 1, "epoch": 1, "loss": 1e-9, "reward": 0.7}\n')
-    rewarded = write_report(content(shapes, run / "log.jsonl"), run / "report").read_text()
+    rewarded = write_report(content(shapes, run / "log.jsonl"), run / "report").read_text(
+        encoding="utf-8"
+    )
     assert "Reward" in rewarded
     assert "Training loss" not in rewarded
 
