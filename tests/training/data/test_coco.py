@@ -28,7 +28,9 @@ CONTENT: dict[str, Any] = {
 
 def write(path: Path, content: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content) if not isinstance(content, str) else content)
+    path.write_text(
+        json.dumps(content) if not isinstance(content, str) else content, encoding="utf-8"
+    )
     return path
 
 
