@@ -171,7 +171,7 @@ class FormBody(Body[T]):
             field = self._fields.get(name)
             if field is None:
                 known = f"unknown field; known: {', '.join(self._fields)}"
-                yield invalid_field(name[:100], known)
+                yield invalid_field(name, known)
             elif (fault := field.fault(values)) is not None:
                 yield invalid_field(name, fault)
         for field in self._fields.values():

@@ -73,16 +73,18 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
     path = scope.get("path", "")
     shapes = (shape for prefix, shape in _shapes.items() if path.startswith(prefix))
     shape, details = next(shapes, _plain), account(problem, scope)
-    written = _written(shape(problem, details))
+    body = shape(problem, details)
+    written = _written(body)
     while len(written) > MOST_BYTES and details.errors:
         # Characters that JSON writes with six bytes each, say.
         details.errors = details.errors[: len(details.errors) // 2] or None
-        written = _written(shape(problem, details))
+        body = shape(problem, details)
+        written = _written(body)
     return Response(
         written,
         status_code=problem.status,
         headers={**problem.headers, "Cache-Control": "no-store"},
-        media_type=shape(problem, details).media_type,
+        media_type=body.media_type,
     )
 
 
