@@ -150,3 +150,4 @@ _service.set_outer_middleware(
     keys=KeyRing(settings.api_keys, settings.api_keys_file),
     open_paths=open_paths(app.state.public_paths, settings.metrics_open),
 )
+_service.allow_origins(settings.cors_origins)

@@ -33,6 +33,9 @@ _OF_THE_CLIENT = (PREFIX + "BASE_URL", PREFIX + "API_KEY")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 
 
+_ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s?#@*]+/?")
+
+
 class SettingsError(ValueError):
     """The environment holds a value that no setting allows. The message is one line for people."""
 
@@ -221,6 +224,14 @@ class Settings(BaseSettings):
         bool,
         Field(description="`/metrics` needs no key, even where keys are set."),
     ] = False
+    cors_origins: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Origins whose web pages may use the API from a browser, separated by "
+            "commas, such as `https://app.example`; `*` for every one.",
+        ),
+    ] = ()
 
     @field_validator("api_keys", mode="before")
     @classmethod
@@ -245,7 +256,7 @@ class Settings(BaseSettings):
             read_key_file(value)
         return value
 
-    @field_validator("models", "url_ports", "url_networks", mode="before")
+    @field_validator("models", "url_ports", "url_networks", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -272,6 +283,17 @@ class Settings(BaseSettings):
         for network in value:
             ip_network(network)  # its ValueError names the fault
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: scheme://host or scheme://host:port, or *"
+                )
+        # As browsers send them.
+        return tuple(origin.lower().removesuffix("/") for origin in value)
 
     @field_validator("matcher", mode="before")
     @classmethod

@@ -21,6 +21,7 @@ from serving.bento.tracing import trace_lightly
 from serving.contract.run_record import open_record
 from serving.contract.served_models import ServedModels, WrongKindError
 from serving.http.access import AccessMiddleware
+from serving.http.cors import CorsMiddleware
 from serving.http.known_paths import KnownPathsMiddleware
 from serving.http.problem_middleware import ProblemMiddleware
 from serving.http.time_limit import TimeLimitMiddleware
@@ -90,10 +91,15 @@ class ProblemService(EngineService[T]):
     """
 
     _outer: tuple[type[Any], dict[str, Any]] | None = None
+    _cors_origins: tuple[str, ...] = ()
 
     def set_outer_middleware(self, middleware: type[Any], **options: Any) -> None:
         """Put one ASGI middleware around all of BentoML's, within the problem responses."""
         self._outer = (middleware, options)
+
+    def allow_origins(self, origins: tuple[str, ...]) -> None:
+        """Let web pages of these origins use the API; BentoML's own CORS lies within the keys."""
+        self._cors_origins = origins
 
     def to_asgi(self, is_main: bool = True) -> Any:
         """Return the ASGI application."""
@@ -109,7 +115,10 @@ class ProblemService(EngineService[T]):
         if self._outer is not None:
             middleware, options = self._outer
             app = middleware(app, **options)
-        return AccessMiddleware(ProblemMiddleware(app))
+        app = ProblemMiddleware(app)
+        if self._cors_origins:
+            app = CorsMiddleware(app, self._cors_origins)
+        return AccessMiddleware(app)
 
 
 def settings_or_exit() -> Settings:

@@ -31,6 +31,12 @@ _MAX_ERROR_BODY = 64 * 1024
 VERSION_HEADER = "X-Captionbox-Version"
 
 
+def sign(headers: MutableHeaders, scope: Scope) -> None:
+    """Put the request's identity and our version on an answer's headers."""
+    headers[request_id.HEADER] = request_id.of(scope)
+    headers[VERSION_HEADER] = __version__
+
+
 class ProblemMiddleware:
     """Turn every error answer into `application/problem+json`, and unhandled exceptions into 500.
 
@@ -85,7 +91,7 @@ class _Answer:
                 self._error = message
                 return
             self._started = True
-            self._sign(MutableHeaders(scope=message))
+            sign(MutableHeaders(scope=message), self._scope)
         elif self._error is not None:
             if len(self._body) < _MAX_ERROR_BODY:
                 self._body += message.get("body", b"")
@@ -100,12 +106,8 @@ class _Answer:
             return
         self._started = True
         response = render(problem, self._scope)
-        self._sign(response.headers)
+        sign(response.headers, self._scope)
         await response(self._scope, self._receive, self._send)
-
-    def _sign(self, headers: MutableHeaders) -> None:
-        headers[request_id.HEADER] = request_id.of(self._scope)
-        headers[VERSION_HEADER] = __version__
 
     def _translate(self, message: Message) -> Problem:
         headers = Headers(raw=message.get("headers", []))

@@ -46,6 +46,13 @@ def test_models_are_a_comma_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.model_names == ("compact", "vit-gpt2")
 
 
+def test_origins_are_a_comma_list_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch).cors_origins == load(monkeypatch, CORS_ORIGINS="").cors_origins == ()
+    settings = load(monkeypatch, CORS_ORIGINS="https://App.example/, http://[::1]:8080,")
+    assert settings.cors_origins == ("https://app.example", "http://[::1]:8080")
+    assert load(monkeypatch, CORS_ORIGINS="*").cors_origins == ("*",)
+
+
 def test_a_matcher_is_no_captioner(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, MODELS="compact", MATCHER=" bridgetower:v1 ")
     assert (settings.matcher, settings.matcher_name) == ("bridgetower:v1", "bridgetower")
@@ -82,6 +89,9 @@ def test_cores_are_shared_among_engine_workers(monkeypatch: pytest.MonkeyPatch) 
         ("MODELS", "a:1,a:2", "more than once"),
         ("MODELS", "../etc", "no name of a model"),
         ("MATCHER", "../etc", "no name of a model"),
+        ("CORS_ORIGINS", "app.example", "no origin"),
+        ("CORS_ORIGINS", "https://app.example/path", "no origin"),
+        ("CORS_ORIGINS", "https://*.example", "no origin"),
         ("MATCHER", "compact:7", "named in CAPTIONBOX_MODELS as well"),
     ],
 )
