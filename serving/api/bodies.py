@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
 from annotated_types import MaxLen
@@ -20,8 +21,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaMode
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 
+from serving.api.multipart import UploadParser
 from serving.base.problems import (
     FieldError,
     Problem,
@@ -97,6 +99,8 @@ class JsonBody(Body[T]):
 class FormBody(Body[T]):
     """Reads a multipart form: a field of `bytes` is a file, one of a list may be repeated.
 
+    Whatever comes in a file's field is one, with a file's name or without.
+
     Args:
         model: what it is read into.
         terms: for the OpenAPI document.
@@ -144,13 +148,18 @@ class FormBody(Body[T]):
                 "the Content-Type says {}.",
             )
         try:
-            return await request.form(
-                max_files=self._max_parts,
-                max_fields=self._max_parts,
-                max_part_size=self._max_field_bytes,
-            )
-        except HTTPException as error:
-            detail = f"The form cannot be read: {error.detail}"
+            async with aclosing(request.stream()) as stream:
+                parser = UploadParser(
+                    request.headers,
+                    stream,
+                    files=[field.name for field in self._fields.values() if field.is_file],
+                    max_files=self._max_parts,
+                    max_fields=self._max_parts,
+                    max_part_size=self._max_field_bytes,
+                )
+                return await parser.parse()
+        except MultiPartException as error:
+            detail = f"The form cannot be read: {error.message}"
             raise Problem("malformed-request", detail) from None
         except ValueError:  # a charset that is no word
             raise Problem("malformed-request", "The form cannot be read.") from None
