@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 OptionName = Literal[
     "num_captions",
@@ -39,6 +39,15 @@ DECODING_OPTIONS: frozenset[OptionName] = frozenset(
 
 LONGEST_CAPTION = 64
 """Most tokens that may be asked for, the end token included."""
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Has a field of an integer take an integral float, where types are not bent otherwise: to JSON,
+and to the many languages with one kind of number, 2.0 is 2."""
 
 
 class UnsupportedOptionError(ValueError):
@@ -82,6 +91,7 @@ class CaptionOptions(BaseModel):
             "spacing and punctuation; where the model finds fewer, fewer come.",
             examples=[1],
         ),
+        WHOLE,
     ] = None
     num_beams: Annotated[
         int | None,
@@ -92,10 +102,12 @@ class CaptionOptions(BaseModel):
             "are given. Not together with `temperature`.",
             examples=[3],
         ),
+        WHOLE,
     ] = None
     max_length: Annotated[
         int | None,
         Field(ge=4, le=LONGEST_CAPTION, description="Longest caption, in tokens.", examples=[20]),
+        WHOLE,
     ] = None
     length_penalty: Annotated[
         float | None,
@@ -135,6 +147,7 @@ class CaptionOptions(BaseModel):
             description="Makes sampling repeatable. Needs `temperature`.",
             examples=[42],
         ),
+        WHOLE,
     ] = None
     prompt: Annotated[
         str | None,

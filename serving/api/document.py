@@ -70,7 +70,8 @@ def document(settings: Settings, routes: Iterable[APIRoute]) -> dict[str, Any]:
         version=__version__,
         description=_DESCRIPTION.format(problems=kinds),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        servers=[{"url": "/"}],
+        # Beside the document, wherever that is: a proxy may put a prefix before all addresses.
+        servers=[{"url": "."}],
         tags=[dict(tag) for tag in _TAGS],
         routes=shown,
     )
@@ -111,7 +112,7 @@ def _add_body(operation: dict[str, Any], reader: Body[Any], settings: Settings) 
         "type": "object",
         "required": schema["required"],
         "properties": fields,
-        "additionalProperties": False,
+        "additionalProperties": schema["additionalProperties"],
     }
 
 

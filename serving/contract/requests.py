@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from models.api.options import CaptionOptions
 from serving.base.problems import FieldError, invalid_field, invalid_fields
@@ -154,7 +161,16 @@ class CaptionInput(_Named, CaptionOptions, _OnePicture):
 
 
 class CaptionUrlInput(_Named, CaptionOptions, _Address):
-    """What `/caption_url` takes."""
+    """What `/caption_url` takes. A member that is null is one that is not there, known or not."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "null"}})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: member for name, member in value.items() if member is not None}
 
     def form(self, image: bytes) -> CaptionForm:
         """Return what the gateway is asked for, with the picture from `url`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -44,7 +45,6 @@ _OF_OPTIONS = {
     "max_tokens": "max_length",
     "max_completion_tokens": "max_length",
     "temperature": "temperature",
-    "top_p": "top_p",
 }
 """Parameters, and the options whose limits they have."""
 
@@ -66,7 +66,8 @@ image" does no harm. `temperature` 0, or none, is the model's own search.
 
 A stream has each caption whole in one chunk: the search knows its best caption at the end only.
 
-Without effect: {ignored}. Refused, unless with a value that asks for nothing: {refused}.
+Without effect: {ignored}. Refused, unless with a value that asks for nothing: {refused}; and any \
+that is not named here. Null, false and what is empty ask for nothing.
 
 Errors have OpenAI's `error` beside the problem details; what is 415 or 422 elsewhere is 400 here.
 """
@@ -112,8 +113,14 @@ def terms(settings: Settings) -> dict[str, dict[str, Any]]:
         "model": {"enum": list(settings.model_names)},
         "messages": {"items": {"$ref": REF.format(model="Message")}, "examples": [_MESSAGES]},
         **{name: {"description": "Without effect."} for name in IGNORED},
-        **{name: {"enum": [None, *REFUSED[name]]} for name in REFUSED},
+        # No type: an enumeration of lists and objects is more than generators of clients can read.
+        **{name: {"description": _unless(name)} for name in REFUSED},
     }
+
+
+def _unless(name: str) -> str:
+    values = ", ".join(f"`{json.dumps(value)}`" for value in (None, *REFUSED[name]))
+    return f"Refused, unless it asks for nothing: {values}."
 
 
 def _listed(names: Iterable[str]) -> str:

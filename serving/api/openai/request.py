@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from models.api.options import LONGEST_CAPTION, CaptionOptions
-from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest, ImagePart, Message, TextPart
+from serving.api.openai.schemas import (
+    ASKED_BY_BEING_THERE,
+    IGNORED,
+    REFUSED,
+    ChatRequest,
+    ImagePart,
+    Message,
+    TextPart,
+    asks_for_nothing,
+)
 from serving.base.problems import (
     FieldError,
     Problem,
@@ -30,18 +39,24 @@ def check_parameters(request: ChatRequest) -> None:
         Problem: names the first of them.
     """
     for name, value in (request.model_extra or {}).items():
-        if name in IGNORED:
+        if name in IGNORED or _is_nothing(name, value):
             continue
         if name not in REFUSED:
             raise _fault(name[:100], "is not a parameter of chat completions")
-        if value is not None and not _is_any(value, REFUSED[name]):
-            raise Problem(
-                "unsupported-option",
-                f"{name}: a captioner cannot honour this; leave it out.",
-                errors=[invalid_field(name, "cannot be honoured; leave it out")],
-            )
-    if request.stream_options is not None and not request.stream:
+        raise Problem(
+            "unsupported-option",
+            f"{name}: a captioner cannot honour this; leave it out.",
+            errors=[invalid_field(name, "cannot be honoured; leave it out")],
+        )
+    options = request.stream_options
+    if options is not None and not asks_for_nothing(options.model_dump()) and not request.stream:
         raise _fault("stream_options", "applies to `stream` only")
+
+
+def _is_nothing(name: str, value: Any) -> bool:
+    if name in ASKED_BY_BEING_THERE:
+        return value is None
+    return asks_for_nothing(value) or _is_any(value, REFUSED.get(name, ()))
 
 
 def _is_any(value: Any, ones: tuple[Any, ...]) -> bool:
@@ -58,14 +73,19 @@ def picture_and_text(messages: list[Any]) -> tuple[str, str]:
     """
     pictures: list[tuple[str, str]] = []
     texts: list[str] = []
+    silent: list[str] = []
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
         role = _role(message, place)
+        if role == "user" and message.get("content") is None:
+            silent.append(f"{place}.content")
         for where, part in _parts(message, place):
             if isinstance(part, ImagePart):
                 pictures.append((f"{where}.image_url", part.image_url.url))
             elif role == "user" and part.text.strip():
                 texts.append(part.text.strip())
+    if not pictures and silent:
+        raise _fault(silent[0], "must be a text or a list of parts")
     if not pictures:
         raise _fault("messages", "no picture: send one as an `image_url` part of a user message")
     if len(pictures) > 1:
@@ -87,9 +107,11 @@ def _role(message: Any, place: str) -> str:
 def _parts(message: dict[str, Any], place: str) -> Iterator[tuple[str, TextPart | ImagePart]]:
     """Yield a message's parts, each with its place; a message that is a mere text has one."""
     content = message.get("content")
-    if not isinstance(content, str | list):
+    if content is not None and not isinstance(content, str | list):
         raise _fault(f"{place}.content", "must be a text or a list of parts", content)
-    _validated(Message, {**message, "content": ""}, place)
+    _validated(Message, {**message, "content": None}, place)
+    if content is None:
+        return
     if isinstance(content, str):
         yield f"{place}.content", TextPart(type="text", text=content)
         return

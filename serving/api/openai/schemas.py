@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
+
+from models.api.options import WHOLE
 
 IGNORED = (
     "metadata",
@@ -39,18 +41,58 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "prediction": (),
     "presence_penalty": (0,),
     "response_format": ({"type": "text"},),
-    "stop": ([],),
+    "stop": ([], ""),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),
     "web_search_options": (),
 }
 """Parameters that would change the answer and cannot be honoured, each with the values that ask for
-nothing; null always does."""
+nothing; what `asks_for_nothing` always does."""
+
+ASKED_BY_BEING_THERE = ("web_search_options",)
+"""Those of `REFUSED` that an empty object asks for: only null does not."""
+
+BOOKKEEPING = (
+    "cache_control",
+    "created_at",
+    "id",
+    "metadata",
+    "prompt_cache_breakpoint",
+    "status",
+    "timestamp",
+)
+"""Members that clients and what stands before them put into messages and parts; without effect."""
+
+
+def asks_for_nothing(value: Any) -> bool:
+    """Whether a member says no more than if it were left out.
+
+    These are null, false, what is empty, and an object of nothing but such: many clients write
+    every member that they know.
+    """
+    if isinstance(value, dict):
+        return all(map(asks_for_nothing, value.values()))
+    return value is None or value is False or value in ("", [])
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    """An object within a request. Members that it lacks are refused if they ask for something."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"additionalProperties": True}
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: member
+            for name, member in value.items()
+            if name in cls.model_fields or not (name in BOOKKEEPING or asks_for_nothing(member))
+        }
 
 
 class TextPart(_Part):
@@ -72,6 +114,9 @@ class ImageUrl(_Part):
         ),
     ]
     detail: Annotated[str | None, Field(description="Without effect.")] = None
+    format: Annotated[
+        str | None, Field(description="Without effect: the picture's bytes say what it is.")
+    ] = None
 
 
 class ImagePart(_Part):
@@ -85,14 +130,19 @@ Part: TypeAlias = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
 class Message(_Part):
-    """A message; one of all the messages has the picture."""
+    """A message; one of all the messages has the picture.
+
+    Other members are without effect if they ask for nothing (null, false, empty) or are for
+    bookkeeping, such as `id` and `cache_control`; what asks for something is refused.
+    """
 
     role: Annotated[
         Literal["user", "system", "developer"],
         Field(description="What `system` and `developer` say is without effect."),
     ]
-    content: str | list[Part]
+    content: str | list[Part] | None = None
     name: Annotated[str | None, Field(description="Without effect.")] = None
+    type: Annotated[Literal["message"] | None, Field(description="Without effect.")] = None
 
 
 class StreamOptions(_Part):
@@ -117,21 +167,28 @@ class ChatRequest(BaseModel):
     n: Annotated[
         int | None,
         Field(description="How many captions: choices, best first. Fewer where no more are found."),
+        WHOLE,
     ] = None
     max_completion_tokens: Annotated[
         int | None,
         Field(description="Longest caption in tokens; above the server's own limit, that holds."),
+        WHOLE,
     ] = None
-    max_tokens: Annotated[int | None, Field(description="The same, by its old name.")] = None
+    max_tokens: Annotated[int | None, Field(description="The same, by its old name."), WHOLE] = None
     temperature: Annotated[
         float | None,
         Field(description="Above 0: sample. 0 or left out: the model's own search, no sampling."),
     ] = None
     top_p: Annotated[
         float | None,
-        Field(description="Nucleus of the sampling. Below 1 without `temperature`: sample at 1."),
+        Field(
+            ge=0,
+            le=1,
+            description="Nucleus of the sampling; 0 only where `temperature` is 0 and nothing is "
+            "sampled. Below 1 without `temperature`: sample at 1.",
+        ),
     ] = None
-    seed: Annotated[int | None, Field(description="Makes sampling repeatable.")] = None
+    seed: Annotated[int | None, Field(description="Makes sampling repeatable."), WHOLE] = None
     stream: Annotated[
         bool | None,
         Field(description="Answer with server-sent events: the whole caption in one chunk."),
@@ -151,12 +208,16 @@ class Usage(BaseModel):
     total_tokens: Annotated[int, Field(examples=[9])]
 
 
+_NULL = "Always null."
+# Its type is OpenAI's all the same: a type of null alone is one that generators of clients lack.
+
+
 class AnswerMessage(BaseModel):
     """A caption."""
 
     role: Literal["assistant"] = "assistant"
     content: Annotated[str, Field(examples=["A dog runs on the grass."])]
-    refusal: None = None
+    refusal: Annotated[str | None, Field(description=_NULL)] = None
 
 
 FinishReason: TypeAlias = Literal["stop", "length"]
@@ -167,7 +228,7 @@ class Choice(BaseModel):
 
     index: int
     message: AnswerMessage
-    logprobs: None = None
+    logprobs: Annotated[dict[str, Any] | None, Field(description=_NULL)] = None
     finish_reason: Annotated[
         FinishReason, Field(description="`length`: it was cut at the longest length allowed.")
     ]
@@ -219,7 +280,7 @@ class ChunkChoice(BaseModel):
 
     index: int
     delta: Delta
-    logprobs: None = None
+    logprobs: Annotated[dict[str, Any] | None, Field(description=_NULL)] = None
     finish_reason: FinishReason | None = None
 
 
