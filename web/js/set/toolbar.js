@@ -11,7 +11,7 @@ const pictures = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
 function count(items) {
   const counts = { all: items.length, pending: 0, failed: 0, cancelled: 0, done: 0 };
   for (const item of items) {
-    const states = [...item.results.values()].map((result) => (result.pending ? "pending" : result.state));
+    const states = [...item.results.values()].map(({ asked }) => (asked.pending ? "pending" : asked.state));
     counts[["pending", "failed", "cancelled"].find((state) => states.includes(state)) ?? "done"] += 1;
   }
   return counts;
