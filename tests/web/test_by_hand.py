@@ -137,9 +137,14 @@ def test_an_open_editor_is_left_alone(open_page: Opener, picture: Picture) -> No
     field.fill("Half a word")
     gate = threading.Event()
     held: list[Any] = []
-    page.route(
-        "**/caption", lambda route: route.continue_() if gate.is_set() else held.append(route)
-    )
+
+    def hold(route: Any) -> None:
+        if gate.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/caption", hold)
     again(page, 2)
     expect(undo_bar(page)).to_contain_text("1 edited caption was kept")
     field.focus()
@@ -202,12 +207,14 @@ def test_leaving_warns_as_long_as_words_are_here_only(open_page: Opener, picture
         page.get_by_role("button", name="Copy the caption").click()
         expect(page.get_by_role("status")).to_have_text("Copied")
 
+    def edit() -> None:
+        write(page, "red ring.png", MINE)
+
     def start_writing() -> None:
         page.get_by_role("button", name="Edit").click()
         page.get_by_label("Caption", exact=True).fill("Half a word")
 
     page.on("dialog", answer)
-    edit = lambda: write(page, "red ring.png", MINE)  # noqa: E731
     assert not leave()
     assert leave(edit)
     assert leave(start_writing)
@@ -228,9 +235,12 @@ def test_another_model_stands_beside_it(open_several: Opener, picture: Picture) 
     await_captions(page, 2)
     write(page, "red ring.png", MINE)
     asked: list[str] = []
-    page.on(
-        "request", lambda one: one.url.endswith("/caption") and asked.append(fields(one)["model"])
-    )
+
+    def note(request: Any) -> None:
+        if request.url.endswith("/caption"):
+            asked.append(fields(request)["model"])
+
+    page.on("request", note)
     page.get_by_role("checkbox", name="vit-gpt2").check()
     page.get_by_role("button", name="Caption again").click()
     await_captions(page, 4)

@@ -22,7 +22,7 @@ const bar = () => byId("undo-bar");
  */
 export function offerUndo(words, undo, { label = "Undo", lapsed = () => {} } = {}) {
   offers.push({ words, undo, label, lapsed });
-  announce(`${words} ${label}: ${keys()}.`);
+  announce(`${words} ${label}: ${matchMedia("(pointer: coarse)").matches ? "at the end of the page" : keys()}.`);
   show();
 }
 
