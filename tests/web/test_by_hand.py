@@ -64,7 +64,7 @@ def test_captioning_again_keeps_it(open_page: Opener, picture: Picture) -> None:
     found.get_by_text("5 other ways to put it").click()
     found.locator(".alternatives li button").first.click()
     assert captions(page)["red ring.png"] == caption_of("red ring")
-    expect(undo_bar(page)).to_contain_text("Your words for “red ring.png” were replaced.")
+    expect(undo_bar(page)).to_contain_text("Replaced your words for “red ring.png”.")
     check(page)
     take_back(page)
     assert captions(page)["red ring.png"] == MINE
@@ -111,7 +111,7 @@ def test_it_can_be_given_up_and_brought_back(open_page: Opener, picture: Picture
     await_captions(page, 1)
     write(page, "red ring.png", MINE)
     page.locator(".card").get_by_role("button", name="Undo").click()
-    expect(undo_bar(page)).to_contain_text("Your words for “red ring.png” were taken back.")
+    expect(undo_bar(page)).to_contain_text("Took back your words for “red ring.png”.")
     # Other words, before the first are brought back: then these can be.
     write(page, "red ring.png", "Others")
     take_back(page, "Redo")

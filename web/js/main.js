@@ -15,7 +15,7 @@ import { photograph } from "./set/camera.js";
 import { Captioning } from "./set/captioning.js";
 import { Collection, Item } from "./set/collection.js";
 import { isPicture, listen } from "./set/intake.js";
-import { Toolbar } from "./set/toolbar.js";
+import { Toolbar, pictures } from "./set/toolbar.js";
 
 const RETRY_START = 2000;
 
@@ -94,18 +94,16 @@ collection.addEventListener("remove", ({ detail: item }) => {
   document.body.classList.toggle("has-pictures", cards.size > 0);
 });
 
-const count = (n, what) => (n === 1 ? `1 ${what} was` : `${n} ${what}s were`);
-
 function remove(item) {
   const { items } = collection;
   const place = items.indexOf(item);
-  takeOff([item], `“${item.name}” was removed.`);
+  takeOff([item], `Removed “${item.name}”.`);
   focusOn(items[place + 1] ?? items[place - 1]);
 }
 
 function removeAll() {
   const { items } = collection;
-  takeOff(items, `${count(items.length, "picture")} removed.`);
+  takeOff(items, `Removed ${pictures(items.length)}.`);
   focusOn(null);
 }
 
@@ -113,7 +111,7 @@ function takeOff(items, words) {
   const bringBack = captioning.remove(items);
   const undo = () => {
     bringBack();
-    announce(items.length === 1 ? `${items[0].name} is back` : `${items.length} pictures are back`);
+    announce(items.length === 1 ? `${items[0].name} is back` : `${pictures(items.length)} are back`);
     focusOn(items[0]);
   };
   offerUndo(words, undo, { lapsed: () => items.forEach((item) => collection.release(item)) });
@@ -126,9 +124,10 @@ function focusOn(item) {
 function again() {
   options.shuffle();
   const { kept, dropped, undo } = captioning.again();
+  const were = (n, what) => (n === 1 ? `1 ${what} was` : `${n} ${what}s were`);
   const words = [];
-  if (kept) words.push(`${count(kept, "edited caption")} kept; suggestions are beneath.`);
-  if (dropped) words.push(`${count(dropped, "chosen wording")} replaced.`);
+  if (kept) words.push(`${were(kept, "edited caption")} kept; suggestions are beneath.`);
+  if (dropped) words.push(`${were(dropped, "chosen wording")} replaced.`);
   if (words.length) offerUndo(words.join(" "), undo);
 }
 

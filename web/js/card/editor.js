@@ -51,7 +51,7 @@ export function edit(item, result, { changed }) {
     }
     changed(`${result.model} edit`);
     if (text === null && ![result.text, ""].includes(tidy(draft))) {
-      offerBack(item, result, { draft }, `“${item.name}” was left as it was.`, "Go on writing", changed);
+      offerBack(item, result, { draft }, `Left “${item.name}” as it was.`, "Go on writing", changed);
     }
   });
 }
@@ -62,7 +62,7 @@ export function editedNote(item, result, { changed }) {
     const { edited } = result;
     result.edited = null;
     changed(`${result.model} edit`);
-    offerBack(item, result, { edited }, `Your words for “${item.name}” were taken back.`, "Redo", changed);
+    offerBack(item, result, { edited }, `Took back your words for “${item.name}”.`, "Redo", changed);
   };
   return el(
     "p",
@@ -85,7 +85,7 @@ export function replace(item, result, index, { changed }) {
   else offerBack(item, result, { edited }, replaced(item), "Undo", changed);
 }
 
-const replaced = (item) => `Your words for “${item.name}” were replaced.`;
+const replaced = (item) => `Replaced your words for “${item.name}”.`;
 
 /**
  * Offer to put the user's words back, whatever has come since: from the server, or from the user.

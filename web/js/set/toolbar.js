@@ -5,7 +5,7 @@ import { downloadMenu } from "../export/download-menu.js";
 
 const TITLE = document.title;
 
-const pictures = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
+export const pictures = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
 
 /** Count pictures by how they fare: one is done when every model is done with it. */
 function count(items) {
