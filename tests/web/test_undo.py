@@ -27,8 +27,17 @@ Picture = Callable[..., Path]
 LASTS = 20
 """Seconds for which an undo is offered."""
 
-_SHOWN = """[...document.querySelectorAll(".card img")].filter(
-  (image) => image.complete && image.naturalWidth > 0).length"""
+_DECODED = """async () => {
+  const images = [...document.querySelectorAll(".card img")];
+  await Promise.all(images.map((image) => image.decode()));
+  return images.length;
+}"""
+
+
+def check_shown(page: Any, number: int) -> None:
+    """Fail unless so many pictures are shown and can be read."""
+    expect(page.locator(".card img")).to_have_count(number)
+    assert page.evaluate(_DECODED) == number
 
 
 def names(page: Any) -> list[str]:
@@ -68,7 +77,7 @@ def test_a_removed_picture_comes_back_to_its_place(open_page: Opener, picture: P
     expect(undo_bar(page)).to_be_hidden()
     assert captions(page) == before
     expect(card(page, order[1])).to_contain_text("Edited by you")
-    page.wait_for_function(f"{_SHOWN} === 4")
+    check_shown(page, 4)
     # Nothing is left to take back.
     page.keyboard.press("Control+Z")
     assert names(page) == order
@@ -94,7 +103,7 @@ def test_a_cleared_set_comes_back_before_what_has_come_since(
         ("gold cross.png", caption_of("gold cross")),
     ]
     expect(page.locator("#toolbar")).to_contain_text("3 pictures captioned")
-    page.wait_for_function(f"{_SHOWN} === 3")
+    check_shown(page, 3)
     assert page.evaluate("window.openUrls.size") == 3
 
 
@@ -150,7 +159,7 @@ def test_what_was_not_done_yet_goes_on(open_page: Opener, picture: Picture) -> N
     gate.set()
     page.keyboard.press("Control+Z")
     await_captions(page, 8)
-    page.wait_for_function(f"{_SHOWN} === 8")
+    check_shown(page, 8)
     assert page.evaluate("window.openUrls.size") == 8
     # As if nothing had happened.
     undisturbed = open_page()
