@@ -38,6 +38,7 @@ from serving.contract.schemas import BatchResponse, CaptionResponse, MatchRespon
 from serving.http.admission import AdmissionMiddleware
 from serving.http.auth import AuthMiddleware, open_paths
 from serving.http.body_limit import BodyLimitMiddleware
+from serving.http.uploads import UploadMiddleware
 
 settings = start_process()
 app = create_app(settings)
@@ -144,6 +145,12 @@ cast(Any, Engine).start_workers(settings.engine_workers)
 _service = cast(Any, Captioner)
 _service.add_asgi_middleware(TraceMiddleware)
 _service.add_asgi_middleware(BodyLimitMiddleware, max_bytes=settings.max_upload_bytes)
+_service.add_asgi_middleware(
+    UploadMiddleware,
+    memory=settings.upload_memory_bytes,
+    least_rate=settings.upload_kb_s * 1024,
+    patience=settings.upload_patience_s,
+)
 _service.add_asgi_middleware(AdmissionMiddleware, admission=lambda: app.state.admission)
 _service.set_outer_middleware(
     AuthMiddleware,

@@ -16,8 +16,9 @@ import os
 import sys
 from pathlib import Path
 
+from serving.base.environment import SettingsError, load_settings
 from serving.base.problems import KINDS, RETRY_AFTER_SECONDS, TYPE_PREFIX
-from serving.base.settings import PREFIX, Settings, SettingsError, load_settings
+from serving.base.settings import PREFIX, Settings
 from serving.http.problem_answers import MEDIA_TYPE
 
 ANSWER_SECONDS = 5

@@ -29,7 +29,7 @@ from models.api.metadata import BrokenModelError, read
 from models.api.options import CaptionOptions, UnsupportedOptionError, check_honoured
 from models.registry import honoured_options
 from models.runtimes.formats import require
-from serving.base.settings import SettingsError, load_settings
+from serving.base.environment import SettingsError, load_settings
 
 logger = logging.getLogger("caption_dataset")
 

@@ -57,11 +57,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         cwd: Path | None = None,
         host: str = "127.0.0.1",
         variables: dict[str, str] | None = None,
+        prefix: list[str] | None = None,
         **settings: str,
     ) -> Server:
         log = logs / f"server-{len(servers)}.log"
         server = Server(home, log, what=what, host=host, settings=settings)
-        server.variables = variables or {}
+        server.variables, server.prefix = variables or {}, prefix or []
         if cwd is not None:
             server.cwd = cwd
         servers.append(server)
@@ -140,6 +141,7 @@ def tight_server(bentoml_home: Path, start_server: Callable[..., Server]) -> Ser
         what="tests.faults:Captioner",
         max_concurrency="1",
         timeout_s="3",
+        upload_patience_s="2",
         max_upload_mb="0.5",
         max_pixels="1e4",
     )

@@ -5,6 +5,7 @@ Served as `tests.faults:Captioner`. Everything else is the service itself.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -79,5 +80,10 @@ async def _boom(_: Request) -> Response:
     raise RuntimeError(SECRET)
 
 
+async def _late(_: Request) -> Response:
+    await asyncio.sleep(3600)
+    raise AssertionError
+
+
 # Faults of the gateway itself.
-app.router.routes += [Route("/boom", _boom), Route("/v1/boom", _boom)]
+app.router.routes += [Route("/boom", _boom), Route("/v1/boom", _boom), Route("/late", _late)]

@@ -85,6 +85,7 @@ class Server:
         cwd: the directory it runs in.
         settings: `CAPTIONBOX_` variables, by their names in small letters.
         variables: further environment variables.
+        prefix: what is put before the command.
     """
 
     home: Path
@@ -93,6 +94,7 @@ class Server:
     cwd: Path = ROOT
     settings: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    prefix: list[str] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     host: str = "127.0.0.1"
     started_in: float = 0.0
@@ -113,7 +115,7 @@ class Server:
         with self.log.open("ab") as log:
             where = ("--host", self.host, "--port", str(self.port))
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bentoml", "serve", self.what, *where],
+                [*self.prefix, sys.executable, "-m", "bentoml", "serve", self.what, *where],
                 cwd=self.cwd,
                 env=environment(self._own_home(), **self.settings) | self.variables,
                 stdout=log,

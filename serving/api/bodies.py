@@ -24,6 +24,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 
 from serving.api.multipart import UploadParser
+from serving.base.long_texts import read_long
 from serving.base.problems import (
     FieldError,
     Problem,
@@ -84,7 +85,13 @@ class JsonBody(Body[T]):
         """Read and check the body; see `Body`."""
         if _kind(request) != self.media_type.encode():
             raise _unsupported(request, f"Send {self.media_type}; Content-Type says {{}}.")
-        body = await request.body()
+        chunks = [chunk async for chunk in request.stream()]
+        return await read_long(sum(map(len, chunks)), lambda: self._read(chunks))
+
+    def _read(self, chunks: list[bytes]) -> T:
+        """Check a body; nothing else holds it any longer."""
+        body = b"".join(chunks)
+        chunks.clear()
         _check_members(body)
         try:
             return self.model.model_validate_json(body, strict=True)

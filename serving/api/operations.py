@@ -27,6 +27,7 @@ REF = "#/components/schemas/{model}"
 REQUEST_PROBLEMS = (
     "malformed-request",
     "unknown-model",
+    "upload-too-slow",
     "too-large",
     "unsupported-media-type",
     "invalid-request",

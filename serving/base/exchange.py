@@ -28,6 +28,7 @@ class Exchange:
         route: the route that answers, empty where none does. There are few: fit for a label.
         model: name of the model that captioned, empty where none did.
         images: how many pictures were to be captioned so far.
+        body_bytes: bytes of its body that have come.
         key_name: name of the API key that was used, empty where none was. Never the key.
         problem: kind of the problem that it was answered with, empty where there was none.
         places: how many pictures it may have in progress; see `serving.gateway.admission`.
@@ -39,6 +40,7 @@ class Exchange:
     route: str = ""
     model: str = ""
     images: int = 0
+    body_bytes: int = 0
     key_name: str = ""
     problem: str = ""
     places: int = 0
@@ -76,8 +78,9 @@ class Exchange:
             callbacks, self._callbacks = self._callbacks, []
             for callback in callbacks:
                 callback()
-        elif message["type"] == "http.request" and not message.get("more_body"):
-            self._body_read = True
+        elif message["type"] == "http.request":
+            self.body_bytes += len(message.get("body", b""))
+            self._body_read = not message.get("more_body")
 
     def watch(self) -> None:
         """From now on notice it when the client goes. The body must have been read."""

@@ -80,7 +80,13 @@ def queue_seconds() -> Histogram:
 @cache
 def images_in_progress() -> Gauge:
     """Return the gauge of pictures in progress."""
-    return _gauge("images_in_progress", "Pictures in progress, uploads included", "livesum")
+    return _gauge("images_in_progress", "Pictures in progress", "livesum")
+
+
+@cache
+def body_bytes() -> Gauge:
+    """Return the gauge of the bytes that requests in progress have sent."""
+    return _gauge("body_bytes", "Bytes that requests in progress have sent", "livesum")
 
 
 @cache

@@ -51,6 +51,9 @@ KINDS: dict[str, Kind] = {
     "method-not-allowed": Kind(
         405, "Method not allowed", "This address does not take that method; see `Allow`."
     ),
+    "upload-too-slow": Kind(
+        408, "Upload too slow", "The request's body came too slowly, or not at all."
+    ),
     "too-large": Kind(413, "Request too large", "The request's body is over the size limit."),
     "unsupported-media-type": Kind(
         415, "Unsupported media type", "The body is not of the type that this address takes."
@@ -74,7 +77,9 @@ KINDS: dict[str, Kind] = {
         422, "Unsupported option", "The model cannot honour an option that was given."
     ),
     "too-many-requests": Kind(
-        429, "Too many requests", "As many pictures as allowed are in progress; try again shortly."
+        429,
+        "Too many requests",
+        "As many pictures, or bytes of them, as allowed are in progress; try again shortly.",
     ),
     "internal-error": Kind(
         500, "Internal error", "Something went wrong here; the server's log knows more."

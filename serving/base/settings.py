@@ -5,39 +5,26 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
-import os
 import re
-from collections.abc import Iterator
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.api.device import BackendSetting, PrecisionSetting
 from serving.base.keys import ApiKey, parse_entries, read_key_file
 from serving.base.logs import LogFormat
-from serving.base.machine import available_cores
-
-logger = logging.getLogger(__name__)
+from serving.base.machine import available_cores, available_memory
 
 PREFIX = "CAPTIONBOX_"
 
-_OF_THE_CLIENT = (PREFIX + "BASE_URL", PREFIX + "API_KEY")
-"""What the SDK reads; both may well stand in one environment."""
+_SHARE_OF_MEMORY = 8
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
-
-
 _ORIGIN = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s?#@*]+/?")
-
-
-class SettingsError(ValueError):
-    """The environment holds a value that no setting allows. The message is one line for people."""
 
 
 class Settings(BaseSettings):
@@ -70,6 +57,34 @@ class Settings(BaseSettings):
             description="Largest request body in MiB; a larger one is refused with 413.",
         ),
     ] = 20
+    upload_memory_mb: Annotated[
+        float | None,
+        Field(
+            ge=1,
+            le=1_048_576,
+            description="Most MiB of all bodies of requests in progress together; what comes on "
+            "top is refused with 429. By default an eighth of the memory, and never less than two "
+            "of the largest bodies.",
+        ),
+    ] = None
+    upload_kb_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1_048_576,
+            description="KiB a second that a body must come with; the time that it takes does not "
+            "count as that of the request.",
+        ),
+    ] = 4
+    upload_patience_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds that a body may stand still, or be behind that rate, before it is "
+            "refused with 408.",
+        ),
+    ] = 15
     max_pixels: Annotated[
         int,
         Field(
@@ -220,6 +235,14 @@ class Settings(BaseSettings):
             "when it changes."
         ),
     ] = None
+    proxies: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        Field(
+            description="Addresses and networks of proxies, such as `172.16.0.0/12`, whose "
+            "`X-Forwarded-For` names the client in the log; others are not believed.",
+        ),
+    ] = ("127.0.0.0/8", "::1")
     metrics_open: Annotated[
         bool,
         Field(description="`/metrics` needs no key, even where keys are set."),
@@ -244,7 +267,14 @@ class Settings(BaseSettings):
             raise ValueError("names no key")
         return keys
 
-    @field_validator("api_keys_file", "decode_workers", "engine_workers", "threads", mode="before")
+    @field_validator(
+        "api_keys_file",
+        "decode_workers",
+        "engine_workers",
+        "threads",
+        "upload_memory_mb",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -256,7 +286,9 @@ class Settings(BaseSettings):
             read_key_file(value)
         return value
 
-    @field_validator("models", "url_ports", "url_networks", "cors_origins", mode="before")
+    @field_validator(
+        "models", "url_ports", "url_networks", "proxies", "cors_origins", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -277,7 +309,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"the model {name!r} is named more than once")
         return value
 
-    @field_validator("url_networks")
+    @field_validator("url_networks", "proxies")
     @classmethod
     def _networks_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
@@ -348,6 +380,13 @@ class Settings(BaseSettings):
         return int(self.max_upload_mb * 1024 * 1024)
 
     @cached_property
+    def upload_memory_bytes(self) -> int:
+        """Most bytes of all bodies of requests in progress together."""
+        if self.upload_memory_mb is not None:
+            return int(self.upload_memory_mb * 1024 * 1024)
+        return max(available_memory() // _SHARE_OF_MEMORY, 2 * self.max_upload_bytes)
+
+    @cached_property
     def engine_threads(self) -> int:
         """CPU threads of one engine process."""
         return self.threads or max(1, available_cores() // (self.engine_workers or 1))
@@ -356,41 +395,3 @@ class Settings(BaseSettings):
 def _name(tag: str) -> str:
     """Return the name of `name:version`."""
     return tag.split(":")[0]
-
-
-def load_settings() -> Settings:
-    """Read the settings from the environment.
-
-    Raises:
-        SettingsError: a value is not allowed; names the variable, its limit and what it got.
-    """
-    for message in _unknown_names():
-        logger.warning(message)
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise SettingsError("; ".join(_explain(error))) from None
-
-
-def _explain(error: ValidationError) -> Iterator[str]:
-    for item in error.errors(include_url=False):
-        name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else "the settings"
-        reason = item["msg"].removeprefix("Value error, ")
-        got = "" if _is_secret(item["loc"]) else f", got {os.environ.get(name, '')!r}"
-        yield f"{name}: {reason[:1].lower()}{reason[1:]}{got}"
-
-
-def _is_secret(location: tuple[int | str, ...]) -> bool:
-    """Whether a field's value must not be shown: someone may have put a key itself there."""
-    field = Settings.model_fields.get(str(location[0])) if location else None
-    extra = field.json_schema_extra if field is not None else None
-    return isinstance(extra, dict) and bool(extra.get("secret"))
-
-
-def _unknown_names() -> Iterator[str]:
-    known = [PREFIX + field.upper() for field in Settings.model_fields]
-    for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in (*known, *_OF_THE_CLIENT):
-            near = difflib.get_close_matches(name.upper(), known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            yield f"{name} is not a setting of the service and has no effect{hint}"

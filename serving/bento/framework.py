@@ -16,7 +16,8 @@ from bentoml.images import Image
 
 from models.api.metadata import BrokenModelError
 from models.store import ModelNotFoundError
-from serving.base.settings import PREFIX, Settings, SettingsError, load_settings
+from serving.base.environment import SettingsError, load_settings
+from serving.base.settings import PREFIX, Settings
 from serving.bento.tracing import trace_lightly
 from serving.contract.run_record import open_record
 from serving.contract.served_models import ServedModels, WrongKindError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from asyncio import wrap_future
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,8 @@ def start_process() -> Settings:
     supervise(settings.stop_s)
     configure_logs(settings.log_format)
     require_disk_space()
+    # Read by uvicorn, which puts the client that a proxy tells of in the place of the proxy.
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(settings.proxies)
     return settings
 
 

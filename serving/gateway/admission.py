@@ -94,7 +94,7 @@ class Admission:
     """Counts the pictures in progress and lines them up for the engine. One event loop.
 
     Args:
-        limit: most pictures in progress, from the first byte of a request to its answer.
+        limit: most pictures in progress, from the last byte of a request to its answer.
         in_engine: most pictures, and texts to match with them, that the engine is given at a time.
         full: pictures that fill a batch of every engine process.
         patience_s: longest time from when a request has been read to its turn.
@@ -121,18 +121,21 @@ class Admission:
 
     @contextmanager
     def request(self, exchange: Exchange) -> Iterator[None]:
-        """Hold a request's places while it runs; it has one from the start.
-
-        Raises:
-            Problem: 429 there is no place; 503 the answer would take too long.
-        """
-        self.reserve(exchange, 1)
+        """Give a request's places back when it is over; it has none in the beginning."""
         try:
             yield
         finally:
             self._in_progress -= exchange.places
             exchange.places = 0
             self._show()
+
+    def require_room(self, exchange: Exchange) -> None:
+        """See to it that there is a place for one picture of a request, without taking it.
+
+        Raises:
+            Problem: as `reserve`.
+        """
+        self._require(exchange, 1 - exchange.places)
 
     def reserve(self, exchange: Exchange, images: int) -> None:
         """See to it that a request has a place for each of its `images` pictures, or none more.
@@ -146,6 +149,12 @@ class Admission:
         wanted = images - exchange.places
         if wanted <= 0:
             return
+        self._require(exchange, wanted)
+        exchange.places += wanted
+        self._in_progress += wanted
+        self._show()
+
+    def _require(self, exchange: Exchange, wanted: int) -> None:
         others = self._in_progress - exchange.places
         if others and self._in_progress + wanted > self._limit:
             detail = f"At most {self._limit} pictures may be in progress at once; try again later."
@@ -153,9 +162,6 @@ class Admission:
         rate = self._rate.per_second()
         if others and rate and (self._in_progress + wanted) / rate > self._patience:
             raise Problem("overloaded", headers=self._advice())
-        exchange.places += wanted
-        self._in_progress += wanted
-        self._show()
 
     def next_image(self, exchange: Exchange) -> None:
         """Count one more picture of a request, with a place for it.

@@ -67,6 +67,8 @@ def _tell(exchange: Exchange, scope: Scope, status: int) -> None:
         return
     ms = round(exchange.seconds * 1000, 1)
     path = exchange.route or quote(scope["path"][:200])
+    # Behind a proxy whose word counts, the one it tells of: see the setting `proxies`.
+    client, _port = scope.get("client") or ("", 0)
     fields: dict[str, Any] = {
         "id": request_id.of(scope),
         "method": exchange.method,
@@ -76,10 +78,14 @@ def _tell(exchange: Exchange, scope: Scope, status: int) -> None:
         "ms": ms,
         "model": exchange.model or None,
         "images": exchange.images,
+        "bytes": exchange.body_bytes,
+        "client": client or None,
         "key": exchange.key_name or None,
     }
     outcome = f"{status} {exchange.problem}".rstrip()
     words = [f"{exchange.method} {path} {outcome} in {ms} ms"]
+    if client:
+        words.append(f"from {client}")
     if exchange.model:
         words.append(f"{exchange.images} image{'s' * (exchange.images != 1)} by {exchange.model}")
     if exchange.key_name:

@@ -1,9 +1,13 @@
-"""ASGI middleware that refuses request bodies over the limit before they are held anywhere."""
+"""ASGI middleware that refuses request bodies over the limit before they are held anywhere.
+
+It also sees to it that whoever is refused while still sending gets to read why.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,7 +41,6 @@ class BodyLimitMiddleware:
         refusal = _Refusal(self.max_bytes, receive, send)
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > self.max_bytes:
-            refusal.needed = True
             await render(refusal.problem(), scope)(scope, receive, refusal.send)
             return
         await self.app(scope, refusal.receive, refusal.send)
@@ -52,7 +55,7 @@ class _Refusal:
 
     def __init__(self, max_bytes: int, receive: Receive, send: Send) -> None:
         self.max_bytes, self._receive, self._send = max_bytes, receive, send
-        self.needed = False
+        self._refused = False
         self._counted = 0
         self._ended = False
 
@@ -64,18 +67,22 @@ class _Refusal:
     async def receive(self) -> Message:
         """ASGI `receive`; raises the refusal once the body is over the limit."""
         message = await self._receive()
+        self._ended = not message.get("more_body")
         if message["type"] == "http.request":
             self._counted += len(message.get("body", b""))
-            self._ended = not message.get("more_body")
             if self._counted > self.max_bytes:
-                self.needed = True
                 raise self.problem()
         return message
 
     async def send(self, message: Message) -> None:
         """ASGI `send`; drains before the end of a refusal."""
+        if message["type"] == "http.response.start":
+            # There is nothing to be drained from a client that sends nothing.
+            self._refused = (
+                message["status"] >= 400 and message["status"] != HTTPStatus.REQUEST_TIMEOUT
+            )
         last = message["type"] == "http.response.body" and not message.get("more_body")
-        if not (self.needed and last):
+        if not (self._refused and last) or self._ended:
             await self._send(message)
             return
         await self._send({**message, "more_body": True})

@@ -19,6 +19,7 @@ _SLUGS = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "upload-too-slow",
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid-request",

@@ -79,7 +79,7 @@ class _Answer:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
-        self._started = False
+        self._started = self._lost = False
         self._error: Message | None = None
         self._body = bytearray()
 
@@ -98,7 +98,20 @@ class _Answer:
             if not message.get("more_body"):
                 await self.refuse(self._translate(self._error))
             return
-        await self._send(message)
+        await self._put(message)
+
+    async def _put(self, message: Message) -> None:
+        """Send what the server still takes: it closes when, say, the rest of a body is malformed.
+
+        The application learns nothing of it, for it would want to answer that.
+        """
+        if self._lost:
+            return
+        try:
+            await self._send(message)
+        except Exception as error:
+            self._lost = True
+            logger.info("an answer cannot be sent, id %s: %r", request_id.of(self._scope), error)
 
     async def refuse(self, problem: Problem) -> None:
         """Answer with `problem`, unless an answer is already on its way."""
@@ -107,7 +120,7 @@ class _Answer:
         self._started = True
         response = render(problem, self._scope)
         sign(response.headers, self._scope)
-        await response(self._scope, self._receive, self._send)
+        await response(self._scope, self._receive, self._put)
 
     def _translate(self, message: Message) -> Problem:
         headers = Headers(raw=message.get("headers", []))

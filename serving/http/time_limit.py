@@ -16,6 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class TimeLimitMiddleware:
     """Cancel what has not begun to answer in time; an answer that has begun may take as it will.
 
+    The time that the client takes to send its body is its own and does not count: see
+    `serving.http.uploads`.
+
     Args:
         app: the application inside.
         timeout: seconds.
@@ -30,6 +33,22 @@ class TimeLimitMiddleware:
             await self.app(scope, receive, send)
             return
         limit = asyncio.timeout(self.timeout)
+        sending = True
+
+        async def receive_in_own_time() -> Message:
+            nonlocal sending
+            until = limit.when()
+            if not sending or until is None or limit.expired():
+                return await receive()
+            clock = asyncio.get_running_loop()
+            began = clock.time()
+            limit.reschedule(None)
+            try:
+                message = await receive()
+            finally:
+                limit.reschedule(until + clock.time() - began)
+            sending = message["type"] == "http.request" and message.get("more_body", False)
+            return message
 
         async def send_in_time(message: Message) -> None:
             if limit.expired():
@@ -39,7 +58,7 @@ class TimeLimitMiddleware:
 
         try:
             async with limit:
-                await self.app(scope, receive, send_in_time)
+                await self.app(scope, receive_in_own_time, send_in_time)
         except Exception:
             if not limit.expired():
                 raise

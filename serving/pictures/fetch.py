@@ -23,6 +23,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from serving.base.long_texts import read_long
 from serving.base.problems import Problem
 from serving.base.version import __version__
 from serving.pictures.addresses import AddressPolicy
@@ -85,7 +86,8 @@ class Fetcher:
                 or what answers does not give a picture; 502 it cannot be reached; 504 it is slow.
         """
         if is_data_url(url):
-            return read_data_url(url, self._settings.max_upload_bytes)
+            limit = self._settings.max_upload_bytes
+            return await read_long(len(url), lambda: read_data_url(url, limit))
         if not self._settings.allow_urls:
             raise Problem("urls-not-allowed")
         start = self._check(url)

@@ -9,6 +9,21 @@ from typing import Any
 PATIENCE = 120
 """Seconds that a test waits for what has to come. Much: no test is about the speed of a machine."""
 
+WATCH_URLS = """() => {
+  const { createObjectURL, revokeObjectURL } = URL;
+  const open = (window.openUrls = new Set());
+  URL.createObjectURL = (blob) => {
+    const url = createObjectURL(blob);
+    open.add(url);
+    return url;
+  };
+  URL.revokeObjectURL = (url) => {
+    open.delete(url);
+    revokeObjectURL(url);
+  };
+}"""
+"""Have `window.openUrls` hold the addresses of pictures that the page has not let go of."""
+
 
 def expect(locator: Any) -> Any:
     """Return Playwright's assertions about a locator; they wait for what they say to come true."""
@@ -43,6 +58,19 @@ def await_captions(page: Any, number: int) -> None:
     """Wait until so many captions are on the page and nothing is being worked on."""
     expect(page.locator("[data-state=done]")).to_have_count(number)
     expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
+
+
+def write(page: Any, name: str, words: str) -> None:
+    """Replace the caption of a file by hand."""
+    found = card(page, name)
+    found.get_by_role("button", name="Edit").click()
+    found.get_by_label("Caption", exact=True).fill(words)
+    found.get_by_role("button", name="Save").click()
+
+
+def undo_bar(page: Any) -> Any:
+    """Return the bar that says what was just done and takes it back."""
+    return page.get_by_role("region", name="What was just done")
 
 
 def drag(page: Any, *paths: Path) -> None:

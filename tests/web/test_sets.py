@@ -14,7 +14,7 @@ from PIL import Image
 from tests.drawings import NAMES, caption_of, encode
 from tests.faults import RAISING, SLOW
 from tests.server import Server
-from tests.web.browsing import await_captions, captions, card, choose, expect
+from tests.web.browsing import WATCH_URLS, await_captions, captions, card, choose, expect
 from tests.web.conftest import Opener, opener
 
 Picture = Callable[..., Path]
@@ -120,18 +120,8 @@ def test_errors_say_what_to_do(open_tight: Opener, picture: Picture, tmp_path: P
 def test_two_hundred_pictures(open_page: Opener, picture: Picture) -> None:
     files = [picture(NAMES[i % 16], f"{i:03}.png") for i in range(200)]
     page = open_page()
+    page.evaluate(WATCH_URLS)
     page.evaluate("""() => {
-      const { createObjectURL, revokeObjectURL } = URL;
-      const open = (window.openUrls = new Set());
-      URL.createObjectURL = (blob) => {
-        const url = createObjectURL(blob);
-        open.add(url);
-        return url;
-      };
-      URL.revokeObjectURL = (url) => {
-        open.delete(url);
-        revokeObjectURL(url);
-      };
       let now = 0;
       window.most = 0;
       const { fetch } = window;
@@ -152,6 +142,9 @@ def test_two_hundred_pictures(open_page: Opener, picture: Picture) -> None:
         assert shown[f"{i:03}.png"] == caption_of(NAMES[i % 16])
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".card")).to_have_count(0)
+    # As long as they may be brought back, they are not let go of.
+    assert page.evaluate("window.openUrls.size") == 200
+    page.get_by_role("button", name="Dismiss").click()
     assert page.evaluate("window.openUrls.size") == 0
 
 

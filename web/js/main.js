@@ -1,12 +1,12 @@
 /** Puts the page together. */
 
-import { announce, button, byId, el } from "./lib/dom.js";
+import { announce, button, byId } from "./lib/dom.js";
+import { listenForUndo, offerUndo } from "./lib/undo.js";
 import { whenKeyIsNeeded } from "./server/api.js";
 import { discover, honours } from "./server/capabilities.js";
 import { asApiError, explain } from "./server/errors.js";
 import { askForKey } from "./server/key-dialog.js";
 import { OptionsPanel } from "./options/panel.js";
-import { requestFields } from "./options/request-options.js";
 import { AttentionSource } from "./card/attention.js";
 import { Card } from "./card/card.js";
 import { Matching } from "./matching/matching.js";
@@ -15,7 +15,7 @@ import { photograph } from "./set/camera.js";
 import { Captioning } from "./set/captioning.js";
 import { Collection, Item } from "./set/collection.js";
 import { isPicture, listen } from "./set/intake.js";
-import { Toolbar } from "./set/toolbar.js";
+import { Toolbar, pictures } from "./set/toolbar.js";
 
 const RETRY_START = 2000;
 
@@ -34,31 +34,10 @@ let early = [];
 const toolbar = new Toolbar(byId("toolbar"), collection, {
   cancel: () => captioning.cancel(),
   retryFailed: () => captioning.retryFailed(),
-  again: () => {
-    options.shuffle();
-    for (const item of collection.items) captioning.caption(item);
-  },
-  removeAll: () => {
-    for (const item of collection.items) captioning.remove(item);
-    byId("choose").focus();
-  },
-  stale,
+  again,
+  removeAll,
+  stale: () => captioning.stale,
 });
-
-/** Whether captioning again would use other models or options. */
-function stale() {
-  const { choice } = options;
-  const wanted = { ...requestFields(choice, options.limits), seed: undefined };
-  return collection.items.some((item) => {
-    if ([...item.results.keys()].join() !== choice.models.join()) return true;
-    return [...item.results.values()].some((result) => {
-      const { model, ...used } = { ...result.fields, seed: undefined };
-      return !sameFields(used, wanted);
-    });
-  });
-}
-
-const sameFields = (a, b) => [...new Set([...Object.keys(a), ...Object.keys(b)])].every((name) => a[name] === b[name]);
 
 // --- pictures ---------------------------------------------------------------------------------------
 
@@ -95,12 +74,15 @@ collection.addEventListener("add", ({ detail: item }) => {
   const card = new Card(item, {
     source,
     model: (name) => server.models.find((model) => model.id === name),
-    changed: () => toolbar.update(),
+    changed: (item, key) => {
+      cards.get(item.id)?.update(key);
+      toolbar.update();
+    },
     retry: (...which) => captioning.retry(...which),
     remove,
   });
   cards.set(item.id, card);
-  byId("cards").append(card.node);
+  byId("cards").insertBefore(card.node, cards.get(collection.following(item)?.id)?.node ?? null);
   document.body.classList.add("has-pictures");
 });
 
@@ -113,12 +95,40 @@ collection.addEventListener("remove", ({ detail: item }) => {
 });
 
 function remove(item) {
-  const ids = [...cards.keys()];
-  const place = ids.indexOf(item.id);
-  const next = ids[place + 1] ?? ids[place - 1];
-  captioning.remove(item);
-  announce(`${item.name} removed`);
-  (cards.get(next)?.remove ?? byId("choose")).focus();
+  const { items } = collection;
+  const place = items.indexOf(item);
+  takeOff([item], `Removed “${item.name}”.`);
+  focusOn(items[place + 1] ?? items[place - 1]);
+}
+
+function removeAll() {
+  const { items } = collection;
+  takeOff(items, `Removed ${pictures(items.length)}.`);
+  focusOn(null);
+}
+
+function takeOff(items, words) {
+  const bringBack = captioning.remove(items);
+  const undo = () => {
+    bringBack();
+    announce(items.length === 1 ? `${items[0].name} is back` : `${pictures(items.length)} are back`);
+    focusOn(items[0]);
+  };
+  offerUndo(words, undo, { lapsed: () => items.forEach((item) => collection.release(item)) });
+}
+
+function focusOn(item) {
+  (cards.get(item?.id)?.remove ?? byId("choose")).focus();
+}
+
+function again() {
+  options.shuffle();
+  const { kept, dropped, undo } = captioning.again();
+  const were = (n, what) => (n === 1 ? `1 ${what} was` : `${n} ${what}s were`);
+  const words = [];
+  if (kept) words.push(`${were(kept, "edited caption")} kept; suggestions are beneath.`);
+  if (dropped) words.push(`${were(dropped, "chosen wording")} replaced.`);
+  if (words.length) offerUndo(words.join(" "), undo);
 }
 
 // --- server -----------------------------------------------------------------------------------------
@@ -158,9 +168,10 @@ async function connect() {
 
 // Captions exist on this page only: what was written by hand is not to be lost by a slip.
 addEventListener("beforeunload", (event) => {
-  if (collection.results.some((result) => result.edited !== null)) event.preventDefault();
+  if (collection.results.some((result) => result.unsaved)) event.preventDefault();
 });
 
 whenKeyIsNeeded(askForKey);
+listenForUndo();
 listen({ files: receive, address: receiveAddress, camera: photograph });
 void connect();

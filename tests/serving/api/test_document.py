@@ -133,7 +133,9 @@ def test_paths_methods_and_statuses_are_the_same(kind: str) -> None:
         }
 
     before, now = operations(BEFORE[kind]["paths"]), operations(document(kind)["paths"])
-    assert before == {operation: now[operation] for operation in before}
+    for operation, statuses in before.items():
+        more = {"408"} if operation[1] == "post" else set()
+        assert now[operation] == statuses | more, operation
 
 
 @pytest.mark.parametrize("kind", SETTINGS)

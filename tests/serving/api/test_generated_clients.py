@@ -91,20 +91,40 @@ def test_openapi_python_client(document: Path, matching_server: Server, tmp_path
     config.write_text("post_hooks: []\n")
     made = tmp_path / "made"
     options = ("--path", document, "--output-path", made / "captionbox_client", "--meta", "none")
-    generate = (sys.executable, "-m", "openapi_python_client", "generate", *options)
-    said = "".join(run(*generate, "--config", config, path=tool, cwd=tmp_path))
+    command = (sys.executable, "-m", "openapi_python_client", "generate", *options)
+    said = "".join(run(*command, "--config", config, path=tool, cwd=tmp_path))
     # It leaves out what it does not understand, and warns.
     assert "WARNING" not in said and "Warning" not in said, said
     check(ask("by_openapi_python_client.py", matching_server, made, tmp_path))
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="openapi-generator needs Java")
-def test_openapi_generator(document: Path, matching_server: Server, tmp_path: Path) -> None:
+def generate(language: str, document: Path, cwd: Path) -> Path:
+    """Return the folder of the client that openapi-generator makes."""
+    if shutil.which("java") is None:
+        pytest.skip("openapi-generator needs Java")
     package = importlib.util.find_spec("openapi_generator_cli")
     if package is None or package.origin is None:
         pytest.skip("no openapi-generator-cli: pip install -r requirements-dev.lock")
     jar = Path(package.origin).with_name("openapi-generator.jar")
-    made = tmp_path / "made"
-    options = ("-i", document, "-g", "python", "-o", made)
-    run("java", "-jar", jar, "generate", *options, cwd=tmp_path)
+    made = cwd / "made"
+    run("java", "-jar", jar, "generate", "-i", document, "-g", language, "-o", made, cwd=cwd)
+    return made
+
+
+def test_openapi_generator(document: Path, matching_server: Server, tmp_path: Path) -> None:
+    made = generate("python", document, tmp_path)
     check(ask("by_openapi_generator.py", matching_server, made, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("language", "file", "operation"),
+    [
+        ("typescript-fetch", "apis/CaptionsApi.ts", "async chatCompletions("),
+        ("go", "api_captions.go", ") ChatCompletions("),
+    ],
+)
+def test_openapi_generator_in_other_languages(
+    document: Path, tmp_path: Path, language: str, file: str, operation: str
+) -> None:
+    made = generate(language, document, tmp_path)
+    assert operation in (made / file).read_text(encoding="utf-8")

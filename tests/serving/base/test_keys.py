@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.base.environment import SettingsError, load_settings
 from serving.base.keys import (
     ApiKey,
     KeyFormatError,
@@ -17,7 +18,6 @@ from serving.base.keys import (
     parse_entries,
     read_key_file,
 )
-from serving.base.settings import SettingsError, load_settings
 from serving.keys import main
 
 ANNA, BERT = "anna's key of 24 letters", "bert's key of 24 letters"

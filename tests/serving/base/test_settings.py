@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from serving.base.environment import SettingsError, load_settings
 from serving.base.machine import available_cores
-from serving.base.settings import PREFIX, Settings, SettingsError, load_settings
+from serving.base.settings import PREFIX, Settings
 from tests.server import ROOT, environment
 
 

@@ -20,7 +20,7 @@ from serving.base.version import __version__
 from serving.http.auth import METRICS_PATH, PROBES
 from tests.asking import PICTURE, assert_logged, check
 from tests.drawings import encode
-from tests.faults import RAISING, SECRET, SLOW
+from tests.faults import RAISING, SECRET, SLOW, SLOW_SECONDS
 from tests.server import ROOT, Server
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
@@ -195,6 +195,7 @@ def _form(content: object) -> Callable[[httpx.Client], httpx.Request]:
         (500, "internal-error", _plain("GET", "/boom")),
         (500, "internal-error", _plain("GET", "/v1/boom")),
         (500, "internal-error", _upload(plain(RAISING))),
+        (504, "timeout", _plain("GET", "/late")),
     ],
     ids=lambda value: str(value) if not callable(value) else "",
 )
@@ -216,35 +217,37 @@ def test_statuses(
     assert_logged(tight_server, identity, status, slug)
 
 
-def test_too_many_and_too_late(tight: httpx.Client, tight_server: Server) -> None:
-    head = (
-        b"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nX-Request-ID: late-1\r\n"
-        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
-    )
-
-    def stall() -> bytes:
-        with socket.create_connection(("127.0.0.1", tight_server.port), timeout=20) as slow:
-            slow.sendall(head)
-            answer = b""
-            while not answer.endswith(b"}") and (part := slow.recv(65536)):
-                answer += part
-            return answer
-
+def test_too_many(tight: httpx.Client, tight_server: Server) -> None:
     with ThreadPoolExecutor(1) as pool:
-        late = pool.submit(stall)
-        time.sleep(0.5)
+        first = pool.submit(tight.post, "/caption", files={"image": plain(SLOW)})
+        time.sleep(SLOW_SECONDS / 2)
         response = tight.post("/caption", files={"image": PICTURE}, headers={"X-Request-ID": "m-1"})
         check_any(response, "/caption")
         check(response, 429, "too-many-requests")
         assert int(response.headers["retry-after"]) > 0
         assert_logged(tight_server, "m-1", 429, "too-many-requests")
-        answer = late.result()
+        assert first.result().status_code == 200
+
+
+def test_an_upload_that_stands_still(tight: httpx.Client, tight_server: Server) -> None:
+    head = (
+        b"POST /caption HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\nX-Request-ID: late-1\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", tight_server.port), timeout=20) as slow:
+        slow.sendall(head)
+        time.sleep(0.3)
+        response = tight.post("/caption", files={"image": PICTURE})
+        assert response.status_code == 200, "it has no place"
+        answer = b""
+        while not answer.endswith(b"}") and (part := slow.recv(65536)):
+            answer += part
     start, _, body = answer.partition(b"\r\n\r\n")
-    assert b" 504 " in start.split(b"\r\n")[0]
+    assert b" 408 " in start.split(b"\r\n")[0]
     assert b"application/problem+json" in start and b"x-captionbox-version" in start.lower()
     details = json.loads(body)
-    assert (details["type"], details["request_id"]) == ("/problems/timeout", "late-1")
-    assert_logged(tight_server, "late-1", 504, "timeout")
+    assert (details["type"], details["request_id"]) == ("/problems/upload-too-slow", "late-1")
+    assert_logged(tight_server, "late-1", 408, "upload-too-slow")
 
 
 def test_a_fault_is_in_the_log_with_its_identity_and_nowhere_else(

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from models.api.options import CaptionOptions
 from serving.base.problems import KINDS, Problem, from_validation
@@ -222,6 +222,32 @@ def test_an_announced_body_is_refused_before_it_is_read() -> None:
     assert events[:2] == ["http.response.start 413", "http.response.body"]
     # Then a bounded rest is dropped, so that the client gets to read the answer.
     assert events[2:-1] == ["read"] * 8 and events[-1] == "http.response.body"
+
+
+def test_a_connection_that_the_server_has_closed_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when the rest of a body turns out to be malformed while the answer is being made."""
+    tried: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def closed(message: Message) -> None:
+        tried.append(message["type"])
+        raise RuntimeError("can't handle event type Response when state=MUST_CLOSE")
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("an answer", headers={"x-part": "1"})(scope, receive, send)
+
+    async def refusing(*_: object) -> None:
+        raise Problem("invalid-request")
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    for app in (answering, refusing):
+        asyncio.run(ProblemMiddleware(app)(dict(scope), receive, closed))
+    assert tried == ["http.response.start"] * 2
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 # --- details ------------------------------------------------------------------------------------

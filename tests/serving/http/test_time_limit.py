@@ -17,11 +17,12 @@ START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
-def ask(app: Any, seconds: float) -> list[Message]:
-    sent: list[Message] = []
+async def gone() -> Message:
+    return {"type": "http.disconnect"}
 
-    async def receive() -> Message:
-        return {"type": "http.disconnect"}
+
+def ask(app: Any, seconds: float, receive: Receive = gone) -> list[Message]:
+    sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -111,3 +112,22 @@ def test_nothing_of_a_request_is_kept_once_it_is_over() -> None:
         assert alive < 250, f"{alive} of 500 requests are still in memory"
 
     asyncio.run(many())
+
+
+@pytest.mark.parametrize(("pause", "work", "status"), [(0.2, 0.0, 200), (0.2, 0.3, 504)])
+def test_the_clients_own_time_does_not_count(pause: float, work: float, status: int) -> None:
+    pieces = [b"a", b"b", b""]
+
+    async def receive() -> Message:
+        await asyncio.sleep(pause)
+        body = pieces.pop(0)
+        return {"type": "http.request", "body": body, "more_body": bool(pieces)}
+
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await asyncio.sleep(work)
+        await send(START)
+        await send(END)
+
+    assert ask(reading, 0.15, receive)[0]["status"] == status

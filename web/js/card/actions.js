@@ -48,7 +48,7 @@ export function actions(item, result, context) {
         "data-key": `${result.model} copy ${name}`,
         title: form.title,
         "aria-label": `${form.title} (${form.label})`,
-        click: () => copied(node, form.make(result.text, item.name)),
+        click: () => copied(node, result, form.make(result.text, item.name)),
       },
       name === "text" && icon("copy"),
       form.label,
@@ -56,9 +56,9 @@ export function actions(item, result, context) {
     return node;
   });
   const startEditing = () => {
-    Object.assign(result, { editing: true, exploring: false });
+    Object.assign(result, { draft: result.text, exploring: false });
     context.look.spotlight.hide();
-    context.changed();
+    context.changed(`${result.model} field`);
   };
   const look = context.look.source.offered(item, result)
     ? button(
@@ -82,11 +82,13 @@ export function actions(item, result, context) {
   );
 }
 
-async function copied(node, text) {
+async function copied(node, result, text) {
   const label = node.lastChild;
   const before = label.data;
+  const taken = result.text;
   try {
     await copy(text);
+    result.taken = taken;
     label.data = "Copied";
     announce("Copied");
   } catch {

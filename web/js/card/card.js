@@ -11,6 +11,7 @@ export class Card {
   #shown = undefined;
   #image = null;
   #results = el("div", { class: "results" });
+  #views = new Map();
   #size = el("span");
   #spotlight;
 
@@ -19,7 +20,8 @@ export class Card {
    * @param {Object} context
    * @param {AttentionSource} context.source
    * @param {(name: string) => Object} context.model a served model by its name
-   * @param {(item: Item) => void} context.changed
+   * @param {(item: Item, key: string) => void} context.changed called when a result was changed here,
+   *   with the key of what is to get the focus; shows the item as it is then
    * @param {(item: Item, result: Result) => void} context.retry
    * @param {(item: Item) => void} context.remove
    */
@@ -56,23 +58,29 @@ export class Card {
     const active = this.#results.contains(document.activeElement) ? document.activeElement : null;
     const key = focus ?? active?.dataset.key;
     const results = [...this.#item.results.values()];
-    const { source, model, retry, changed } = this.#context;
-    this.#results.replaceChildren(
-      ...results.map((result) => {
-        const redraw = (next) => {
-          this.update(next);
-          changed(this.#item);
-        };
-        return resultView(this.#item, result, {
-          several: results.length > 1,
-          retry: () => retry(this.#item, result),
-          changed: redraw,
-          look: { source, spotlight: this.#spotlight, input: model(result.model)?.input, changed: () => this.update() },
-        });
+    const before = this.#views;
+    this.#views = new Map(
+      results.map((result) => {
+        const several = results.length > 1;
+        const old = before.get(result);
+        // An open editor is left alone: the cursor is in it, and maybe half a word.
+        const writing = old?.node.querySelector("textarea")?.value === result.draft;
+        return [result, writing && old.several === several ? old : { node: this.#view(result, several), several }];
       }),
     );
+    arrange(this.#results, [...this.#views.values()].map(({ node }) => node));
     if (this.#image) this.#image.alt = results.find((result) => result.text)?.text ?? "";
     if (key) this.#results.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+  }
+
+  #view(result, several) {
+    const { source, model, retry, changed } = this.#context;
+    return resultView(this.#item, result, {
+      several,
+      retry: () => retry(this.#item, result),
+      changed: (key) => changed(this.#item, key),
+      look: { source, spotlight: this.#spotlight, input: model(result.model)?.input, changed: () => this.update() },
+    });
   }
 
   #updatePicture() {
@@ -90,4 +98,12 @@ export class Card {
     const why = file ? "This browser cannot show the file" : "Fetched by the server";
     this.#picture.prepend(el("div", { class: "no-picture" }, icon(file ? "picture" : "link"), why));
   }
+}
+
+/** Have a node hold these children in this order, without touching those that are in their places. */
+function arrange(parent, children) {
+  for (const old of [...parent.children]) if (!children.includes(old)) old.remove();
+  children.forEach((child, place) => {
+    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+  });
 }

@@ -1,11 +1,11 @@
 /** What one model said about one picture: waiting, a failure, or captions and what to do with them. */
 
-import { announce, button, el, icon, percent } from "../lib/dom.js";
+import { button, el, icon, percent } from "../lib/dom.js";
 import { explain } from "../server/errors.js";
 import { actions } from "./actions.js";
 import { captionText } from "./caption-text.js";
 import { confidenceView, fit } from "./confidence.js";
-import { edit, editedNote } from "./editor.js";
+import { edit, editedNote, replace } from "./editor.js";
 
 /**
  * @param {Item} item
@@ -13,7 +13,8 @@ import { edit, editedNote } from "./editor.js";
  * @param {Object} context
  * @param {boolean} context.several whether other models speak on this card
  * @param {Object} context.look see caption-text.js
- * @param {() => void} context.changed to be called when the result was changed here
+ * @param {(key: string) => void} context.changed to be called when the result was changed here, with
+ *   the key of what is to get the focus
  * @param {() => void} context.retry
  */
 export function resultView(item, result, context) {
@@ -22,16 +23,14 @@ export function resultView(item, result, context) {
 }
 
 function content(item, result, context) {
-  switch (result.state) {
-    case "done":
-      return result.editing ? [edit(result, context)] : captions(item, result, context);
-    case "failed":
-      return [failure(result, context)];
-    case "cancelled":
-      return [cancelled(result, context)];
-    default:
-      return [waiting(result)];
-  }
+  if (result.state !== "done") return [missing(result, context)];
+  return result.draft === null ? captions(item, result, context) : [edit(item, result, context)];
+}
+
+/** In the place of captions that are not there, or not yet. */
+function missing(result, context) {
+  if (result.state === "failed") return failure(result, context);
+  return result.state === "cancelled" ? cancelled(result, context) : waiting(result);
 }
 
 function waiting(result) {
@@ -69,22 +68,21 @@ function cancelled({ model }, { retry }) {
 function captions(item, result, context) {
   return [
     captionText(item, result, context.look),
-    result.edited === null ? confidenceView(result.confidence, fit(result.captions[result.chosen])) : editedNote(result, context),
-    alternatives(result, context),
+    result.edited === null ? confidenceView(result.confidence, fit(result.captions[result.chosen])) : editedNote(item, result, context),
+    result.fresh && missing(result.fresh, context),
+    alternatives(item, result, context),
     actions(item, result, context),
   ];
 }
 
-function alternatives(result, { look, changed }) {
+function alternatives(item, result, context) {
   const others = result.captions
     .map((caption, index) => ({ ...caption, index }))
     .filter(({ index }) => result.edited !== null || index !== result.chosen);
   if (others.length === 0) return null;
   const choose = (index) => {
-    Object.assign(result, { chosen: index, edited: null, exploring: false });
-    look.spotlight.hide();
-    announce(`Caption: ${result.text}`);
-    changed(`${result.model} alternatives`);
+    context.look.spotlight.hide();
+    replace(item, result, index, context);
   };
   const list = others.map(({ text, confidence, index, ...caption }) =>
     el(

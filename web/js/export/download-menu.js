@@ -14,6 +14,7 @@ export function downloadMenu(items) {
   const save = (name, make) => {
     const url = URL.createObjectURL(make(items()));
     el("a", { href: url, download: name }).click();
+    for (const item of items()) for (const result of item.results.values()) result.taken = result.text;
     // Not at once: the download has to have started.
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
     close(true);

@@ -30,6 +30,8 @@ export function button({ click, ...props }, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
+
 /** Return a number that no other call returns, for ids of elements. */
 let last = 0;
 export const unique = () => ++last;

@@ -17,7 +17,7 @@ export class ApiError extends Error {
 
   /** Whether the same request may well succeed a moment later. */
   get passing() {
-    return [429, 503].includes(this.status);
+    return [408, 429, 503].includes(this.status);
   }
 }
 

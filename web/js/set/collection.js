@@ -2,14 +2,22 @@
 
 import { unique } from "../lib/dom.js";
 
-/** A caption's state: waiting, working, done, failed or cancelled. */
+/** What one model says about a picture. */
 export class Result {
+  /** Waiting, working, done, failed or cancelled. */
   state = "waiting";
   /** Said while waiting, such as that the server is busy. */
   note = "";
   captions = [];
   chosen = 0;
+  /** What the user wrote in the caption's place. */
   edited = null;
+  /** What is being written: the text of the open editor. */
+  draft = null;
+  /** The text that the user last took along, as a file or over the clipboard. */
+  taken = null;
+  /** A result that is being asked for, whose captions will take the place of those that are here. */
+  fresh = null;
   error = null;
   fields = {};
   model;
@@ -31,6 +39,22 @@ export class Result {
   get pending() {
     return this.state === "waiting" || this.state === "working";
   }
+
+  /** Whether the words are the user's, or are about to be. */
+  get byHand() {
+    return this.edited !== null || this.draft !== null;
+  }
+
+  /** Whether there are words of the user's on this page only. */
+  get unsaved() {
+    const written = this.edited !== null && this.edited !== this.taken;
+    return written || (this.draft !== null && this.draft !== this.text);
+  }
+
+  /** The result that the server was asked for last. */
+  get asked() {
+    return this.fresh ?? this;
+  }
 }
 
 export class Item {
@@ -39,12 +63,18 @@ export class Item {
   results = new Map();
   /** Of `prepare`: undefined while it works, null where the browser cannot read the file. */
   picture = undefined;
+  /** Whether it is gone for good. */
+  released = false;
 
   /** @param {{name: string, file?: File|Blob, address?: string}} source */
   constructor({ name, file = null, address = null }) {
     this.name = name;
     this.file = file;
     this.address = address;
+  }
+
+  /** Have `ready` wait until `settle` is called: `picture` is known then, or need not be. */
+  unsettle() {
     this.ready = new Promise((resolve) => { this.settle = resolve; });
   }
 }
@@ -70,15 +100,39 @@ export class Collection extends EventTarget {
     this.#tell("add", item);
   }
 
-  /** Take a picture off the page and let go of its memory. */
-  remove(item) {
-    this.#items.delete(item.id);
-    this.release(item);
-    item.settle();
-    this.#tell("remove", item);
+  /**
+   * Take pictures off the page.
+   *
+   * @returns {[Item, number][]} the pictures with the places where they were, for `putBack`
+   */
+  remove(items) {
+    const leaving = new Set(items);
+    const places = this.items.map((item, place) => [item, place]).filter(([item]) => leaving.has(item));
+    for (const [item] of places) {
+      this.#items.delete(item.id);
+      this.#tell("remove", item);
+    }
+    return places;
   }
 
+  /** Put pictures back where they were; what has come since stays behind them. */
+  putBack(places) {
+    const all = this.items;
+    for (const [item, place] of places) all.splice(place, 0, item);
+    this.#items = new Map(all.map((item) => [item.id, item]));
+    // From the end, so that each finds the one before which it stands.
+    for (const [item] of [...places].reverse()) this.#tell("add", item);
+  }
+
+  /** The picture that stands behind another. */
+  following(item) {
+    const all = this.items;
+    return all[all.indexOf(item) + 1] ?? null;
+  }
+
+  /** Let go of the memory of a picture that does not come back. */
   release(item) {
+    item.released = true;
     if (item.picture) URL.revokeObjectURL(item.picture.url);
     item.picture = null;
   }

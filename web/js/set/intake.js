@@ -1,6 +1,6 @@
 /** The ways in: drop (folders too), choose, paste, photograph, address. */
 
-import { byId } from "../lib/dom.js";
+import { byId, isMac } from "../lib/dom.js";
 
 const ENDINGS = /\.(avif|bmp|gif|heic|heif|jfif|jpe?g|jp2|jxl|mpo|png|tiff?|webp)$/i;
 
@@ -89,7 +89,7 @@ function listenForPaste(receive, receiveAddress) {
 export function listen(to) {
   listenForDrops(to.files);
   listenForPaste(to.files, to.address);
-  byId("paste-key").textContent = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
+  byId("paste-key").textContent = isMac ? "⌘" : "Ctrl";
   for (const [button, input] of [["choose", "file-input"], ["photograph", "camera-input"]]) {
     const field = byId(input);
     field.addEventListener("change", () => {

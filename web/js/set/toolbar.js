@@ -5,13 +5,13 @@ import { downloadMenu } from "../export/download-menu.js";
 
 const TITLE = document.title;
 
-const pictures = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
+export const pictures = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
 
 /** Count pictures by how they fare: one is done when every model is done with it. */
 function count(items) {
   const counts = { all: items.length, pending: 0, failed: 0, cancelled: 0, done: 0 };
   for (const item of items) {
-    const states = [...item.results.values()].map((result) => (result.pending ? "pending" : result.state));
+    const states = [...item.results.values()].map(({ asked }) => (asked.pending ? "pending" : asked.state));
     counts[["pending", "failed", "cancelled"].find((state) => states.includes(state)) ?? "done"] += 1;
   }
   return counts;
