@@ -19,8 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 if __name__ == "__main__":  # run as a file: the packages lie beside its folder
-    _root = Path(__file__).resolve().parent.parent
-    sys.path[:1] = [str(_root), str(_root / "client" / "src")]
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from pydantic import ValidationError
 
