@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import captionbox
 import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
@@ -61,7 +62,7 @@ class Plan:
 def connect(address: str | None, plan: Plan) -> None:
     """Join the cluster at an address, or start one on this machine that ends with this process."""
     cores = plan.workers * plan.threads or available_cores()
-    code = [str(Path(module.__path__[0])) for module in (jobs, models, serving)]
+    code = [str(Path(module.__path__[0])) for module in (captionbox, jobs, models, serving)]
     environment = {"py_modules": code, "excludes": ["**/weights/**", "**/__pycache__/**"]}
     ray.init(
         address=address or "local",
@@ -88,6 +89,14 @@ def choose_precision(files: ModelFiles) -> Precision:
         return load_fastest(files.path(), "auto")[1].precision
 
     return ray.get(ray.remote(num_cpus=1)(choose).remote())
+
+
+def captioners(units: Sequence[Unit], workers: int) -> int:
+    """Return how many captioners units keep busy: no more than there may be pictures.
+
+    An archive or a row group is one unit of any number of pictures.
+    """
+    return min(workers, len(units)) if all(unit.kind == "file" for unit in units) else workers
 
 
 def caption(
@@ -144,7 +153,7 @@ def caption(
             Worker,
             batch_size=plan.batch_size,
             batch_format="pyarrow",
-            compute=ActorPoolStrategy(size=min(workers, len(tables))),
+            compute=ActorPoolStrategy(size=captioners(units, workers)),
             num_cpus=plan.threads,
         )
     )

@@ -138,15 +138,18 @@ class Reader:
 
     def _members(self, unit: Unit) -> Iterator[list[Encoded]]:
         found: list[Encoded] = []
-        limit = self._settings.max_upload_bytes
+        limit, pictures, fault = self._settings.max_upload_bytes, 0, ""
         try:
             with (
                 fsspec.open(unit.location, "rb") as file,
                 tarfile.open(fileobj=file, mode="r|*") as archive,
             ):
                 for member in archive:
+                    if not member.isfile() or not is_picture(member.name):
+                        continue
+                    pictures += 1
                     key = f"{unit.key}/{member.name}"
-                    if not member.isfile() or not is_picture(member.name) or key in self._done:
+                    if key in self._done:
                         continue
                     content = archive.extractfile(member)
                     found.append(self._sized(key, content.read(limit + 1) if content else b""))
@@ -155,8 +158,10 @@ class Reader:
                         found = []
         except (tarfile.TarError, EOFError, OSError) as error:
             # The pictures up to here are good.
-            if unit.key not in self._done:
-                reason = f"The archive is damaged: {error}"
-                found.append(Encoded(unit.key, None, UNREADABLE, reason))
+            fault = f"The archive is damaged: {error}"
+        if not pictures and not fault:
+            fault = "The archive holds no picture."
+        if fault and unit.key not in self._done:
+            found.append(Encoded(unit.key, None, UNREADABLE, fault))
         if found:
             yield found

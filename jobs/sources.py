@@ -2,10 +2,12 @@
 
 A source is listed once, where the job was started, as small units of work; the units are read
 anywhere (`jobs.reading`). Every path may be local or any that fsspec knows (`s3://…`, `gs://…`).
+Which folders are left out and how a list is encoded is the client's rule, for both commands.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -13,12 +15,17 @@ from typing import Literal
 
 import fsspec
 import pyarrow.parquet
+from captionbox.cli.sources.folders import is_left_out
+from captionbox.cli.sources.lists import Lines, ListError
 
 from models.pictures.kinds import endings
+
+logger = logging.getLogger(__name__)
 
 Kind = Literal["file", "rows", "tar"]
 
 _TARS = (".tar", ".tar.gz", ".tgz")
+_PIECE = 1024 * 1024
 
 
 class SourceError(ValueError):
@@ -75,7 +82,8 @@ def list_inputs(inputs: Sequence[str], columns: Columns) -> Listing:
 
     Keys are stable from run to run: in a folder, the path below it; in a list, the line; in a
     Parquet file or an archive, its name and the row's number or the member's name, unless the row
-    names its own. With several folders their names come first.
+    names its own. With several folders their names come first. An input without pictures is told of
+    where others have some.
 
     Raises:
         SourceError: an input does not exist, holds no pictures, lacks a column, or two inputs would
@@ -90,29 +98,39 @@ def list_inputs(inputs: Sequence[str], columns: Columns) -> Listing:
             raise SourceError(f"two inputs are called {name!r}: their keys could not be told apart")
     kind = kinds.pop()
     units: list[Unit] = []
+    empty: list[str] = []
     pictures: int | None = 0
     for text, name in zip(inputs, names, strict=True):
         if kind == "tar":
             units.append(Unit("tar", name, text))
             pictures = None
-        elif kind == "parquet":
-            groups, rows = _row_groups(text, name, columns)
-            units += groups
-            pictures = (pictures or 0) + rows
+            continue
+        if kind == "parquet":
+            found, rows = _row_groups(text, name, columns)
         else:
             prefix = name + "/" if len(inputs) > 1 else ""
             found = list(_folder(text, prefix) if kind == "folder" else _lines(text))
-            units += found
-            pictures = (pictures or 0) + len(found)
-    if not units:
+            rows = len(found)
+        units += found
+        pictures = (pictures or 0) + rows
+        if not rows:
+            empty.append(text)
+    if len(empty) == len(inputs):
         raise SourceError(f"no pictures in {', '.join(inputs)}")
+    for text in empty:
+        logger.warning("no pictures in %s", text)
     return Listing(units, pictures)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is that of a picture; hidden files are none."""
+    """Whether a path in a folder or an archive is that of a picture.
+
+    Hidden files are none, nor is what lies in folders that are hidden or a system's.
+    """
     path = PurePosixPath(name)
-    return path.suffix.lower() in endings() and not path.name.startswith(".")
+    if path.suffix.lower() not in endings() or path.name.startswith("."):
+        return False
+    return not any(is_left_out(folder) for folder in path.parts[:-1] if folder != "..")
 
 
 def _kind(text: str) -> str:
@@ -146,10 +164,25 @@ def _folder(text: str, prefix: str) -> Iterator[Unit]:
 
 
 def _lines(text: str) -> Iterator[Unit]:
-    with fsspec.open(text, "rt", encoding="utf-8") as file:
-        for line in file:
-            if (address := line.strip()) and not address.startswith("#"):
-                yield Unit("file", address, address)
+    for line in _read_lines(text):
+        address = line.strip()
+        try:
+            address.encode()
+        except UnicodeEncodeError:  # it would be no key
+            raise SourceError(f"{text}: not UTF-8: {address!r:.80}") from None
+        if not address.startswith("#"):
+            yield Unit("file", address, address)
+
+
+def _read_lines(text: str) -> Iterator[str]:
+    lines = Lines()
+    try:
+        with fsspec.open(text, "rb") as file:
+            while piece := file.read(_PIECE):
+                yield from lines.feed(piece)
+        yield from lines.end()
+    except ListError as error:
+        raise SourceError(f"{text}: {error}") from error
 
 
 def _row_groups(text: str, name: str, columns: Columns) -> tuple[list[Unit], int]:

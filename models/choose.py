@@ -53,13 +53,10 @@ class _Way(NamedTuple):
 
 def candidates(metadata: ModelMetadata, kind: type[Captioner]) -> list[Precision]:
     """Return the formats that may be chosen for a model on this processor, float32 first."""
-    reference = {
-        split: scores["cider"] for split, scores in metadata.metrics.items() if "cider" in scores
-    }
     found: list[Precision] = ["fp32"]
     if "bf16" in kind.precisions and has_bf16():
         found.append("bf16")
-    measured = metadata.cider_by_precision.get("int8", {})
+    measured, reference = (metadata.measured_in(each, "cider") for each in ("int8", "fp32"))
     if "int8" in kind.precisions and has_int8() and keeps_its_scores(measured, reference):
         found.append("int8")
     return found

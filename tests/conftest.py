@@ -172,12 +172,14 @@ def vit_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a small `vit-gpt2` with random weights, as `python -m models import` makes it."""
     # Imported here: the tests that need no network stay quick.
     from models.api import metadata
+    from models.api.measured import Conditions, Measured
     from models.hub.import_model import prepare
     from tests.checkpoints import write_vit_gpt2
 
     target = tmp_path_factory.mktemp("vit-gpt2")
     prepare(str(write_vit_gpt2(tmp_path_factory.mktemp("hub"))), target)
-    described = {"data": ["coco/train: 82,783 pictures"], "metrics": {"coco/val": {"cider": 0.9}}}
+    measured = Measured(conditions=Conditions(data="coco/val"), scores={"cider": 0.9})
+    described = {"data": ["coco/train: 82,783 pictures"], "scores": [measured]}
     metadata.write(target, metadata.read(target).model_copy(update=described))
     return target
 

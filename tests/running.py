@@ -1,15 +1,22 @@
 """How the tests run: side by side, with word of how far they are and of what was left out.
 
 A pytest plugin, named in pyproject.toml. `make test` gives `-n auto`: this decides how many
-processes that is here. A file's tests stay in one of them, so that they share what a module has.
-`-n 0` runs them one after the other.
+processes that is here. A file's tests stay in one of them, so that they share what a module has;
+the files that take longest come first, so that no process waits for another one in the end. `-n 0`
+runs them one after the other.
+
+    .venv/bin/python -m pytest -n auto -m "not slow and not load and not deploy" --record-seconds
+
+writes down anew how long they take.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -19,6 +26,11 @@ from serving.base.machine import available_cores, available_memory
 _BYTES_A_PROCESS = 3 * 1024**3
 """What a process of tests and the servers it has started may take."""
 
+_RECORD = Path(__file__).with_name("seconds.json")
+"""Files that take some seconds or more, and how many on a machine of two cores."""
+
+_WORTH_RECORDING = 4.0
+
 _SECONDS = 30.0
 """Between two lines about the progress."""
 
@@ -26,6 +38,39 @@ _SECONDS = 30.0
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes run tests: one more than cores, for servers are waited for."""
     return max(1, min(available_cores() + 1, available_memory() // _BYTES_A_PROCESS))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that records how long files take."""
+    parser.addoption("--record-seconds", action="store_true", help=f"write {_RECORD.name}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, and otherwise leave the order as it is."""
+    seconds: dict[str, float] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    items.sort(key=lambda item: -seconds.get(_file_of(item.nodeid), 0.0))
+
+
+def _file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+class SecondsRecorder:
+    """Adds up how long the tests of each file take, and writes it down in the end."""
+
+    def __init__(self) -> None:
+        self._seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count one phase of a test."""
+        self._seconds[_file_of(report.nodeid)] += report.duration  # type: ignore[assignment]
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the record."""
+        long = {name: round(s) for name, s in self._seconds.items() if s >= _WORTH_RECORDING}
+        ordered = dict(sorted(long.items(), key=lambda item: (-item[1], item[0])))
+        _RECORD.write_text(json.dumps(ordered, indent=0) + "\n", encoding="utf-8")
 
 
 class Progress:
@@ -62,6 +107,8 @@ def pytest_configure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None and "PYTEST_XDIST_WORKER" not in os.environ:
         config.pluginmanager.register(Progress(reporter), "captionbox-progress")
+        if config.getoption("--record-seconds"):
+            config.pluginmanager.register(SecondsRecorder(), "captionbox-seconds")
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -92,7 +92,8 @@ def average(sources: Sequence[str], out: Path) -> None:
     began = metadata_module.read(first)
     metadata = began.model_copy(
         update={
-            "metrics": {},
+            # Nobody has measured these weights, in any number format.
+            "scores": [],
             "git_sha": run_directory.git_sha(),
             "source": f"{began.source}, then python -m training.average of {len(sources)}",
         }

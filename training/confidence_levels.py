@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
+from models.api.measured import Conditions
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
 from models.registry import load_captioner
@@ -25,6 +26,7 @@ from models.store import ModelNotFoundError
 from training.data.coco import DataError, load_split
 from training.data.pictures import without_unreadable
 from training.loop.captioning import caption_images, texts
+from training.loop.run_settings import add_layout
 from training.loop.starting_point import model_directory
 from training.metrics.scoring import score
 
@@ -44,17 +46,26 @@ class Judged:
     cider: float
 
 
-def judge(model: str, data: Path, split: str) -> list[Judged]:
+def judge(model: str, data: Path, split: str, layout: str | None = None) -> list[Judged]:
     """Caption every picture of a split with the model's own settings, and score each caption.
 
     Raises:
         BrokenModelError, DataError, ModelNotFoundError: see there.
     """
     captioner = load_captioner(model_directory(model))
-    images = without_unreadable(load_split(data, split)).images
+    images = without_unreadable(load_split(data, split, layout)).images
     captions = caption_images(captioner, images, CaptionOptions())
     references = {i.image_id: i.references for i in images if i.image_id in captions}
-    cider = score(texts(captions), references).per_image_cider
+    scores = score(texts(captions), references)
+    how = Conditions.of(
+        f"{data.resolve().name}/{split}",
+        len(captions),
+        captioner.defaults,
+        "fp32",
+        scores.tokenizer,
+    )
+    logger.info("%s: %s", how.where, how.how)
+    cider = scores.per_image_cider
     return [Judged(caption.confidence, cider[name]) for name, caption in captions.items()]
 
 
@@ -106,10 +117,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="store tag, model directory or run folder")
     parser.add_argument("--data", type=Path, required=True, help="data set folder")
     parser.add_argument("--split", default="val", help="train, val or test (default: val)")
+    add_layout(parser)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        judged = judge(options.model, options.data, options.split)
+        judged = judge(options.model, options.data, options.split, options.layout)
     except (BrokenModelError, DataError, ModelNotFoundError, OSError) as error:
         logger.error("%s", error)
         return 2

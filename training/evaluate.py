@@ -5,10 +5,12 @@
     python -m training.evaluate --model RUN --data DIR --split val --report FOLDER
 
 `--model` is a model in the BentoML store (`compact`, `compact:VERSION`), a model directory or a
-run's folder. Prints BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap's scorers compute them; `--out`
+run's folder. Prints BLEU-1..4, ROUGE-L and CIDEr as pycocoevalcap's scorers compute them, over Penn
+Treebank tokens as the COCO server and papers do; `--tokenizer words` takes plain words. `--out`
 also writes `results.json` in the official COCO results format and `metrics.json`. `--record` writes
-the scores into the model directory's own `captionbox.json` and model card; with `--precision` it
-records the CIDEr in that number format, from which the server knows whether the model stands it.
+the scores and how they were measured into the model directory's own `captionbox.json` and model
+card; from those of `--precision int8` beside those of fp32, measured alike, the server knows
+whether the model stands that number format.
 `--report` writes a page with the scores, the run's learning curve and pictures. METEOR and SPICE
 need Java. The share of captions that are in no training caption is that of the run's own data, or
 of `--train-captions`.
@@ -27,23 +29,35 @@ from typing import get_args
 
 from models.api import metadata as metadata_module
 from models.api.device import Precision
+from models.api.measured import Conditions, Measured
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
 from models.registry import load_captioner
 from models.store import ModelNotFoundError
 from training.data.coco import CaptionedImage, DataError, load_split
 from training.data.image_cache import ImageCache
+from training.data.mixture import DataSource
 from training.data.pictures import MAX_UNREADABLE, PictureReader, without_unreadable
 from training.export.model_directory import card, is_ours
 from training.export.report import ReportContent, write_report
 from training.loop.captioning import caption_images, texts
 from training.loop.run_directory import DATA_NAME, LOG_NAME, RunError, find_in_run
-from training.loop.run_settings import add_image_cache, read_sources
+from training.loop.run_settings import add_image_cache, add_layout, read_sources
 from training.loop.starting_point import model_directory
-from training.metrics.scores import JAVA_METRICS, METRICS, Scores, metric_rows, statistic_rows
-from training.metrics.scoring import score
+from training.metrics.scores import (
+    JAVA_METRICS,
+    METRICS,
+    Scores,
+    metric_rows,
+    recorded,
+    statistic_rows,
+)
+from training.metrics.scoring import Tokenizer, score
 
 logger = logging.getLogger(__name__)
+
+TOKENIZER: Tokenizer = "ptb-python"
+"""The one that papers' numbers are by; exact, and without Java."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +65,18 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        data: name of the split, e.g. `flickr8k/val`.
+        conditions: how the scores were measured, the split among it.
         images: the captioned pictures.
         captions: the model's caption of every picture, by image id.
         scores: over the whole split.
-        beams: beam width of the captions.
         unreadable: pictures that could not be read and count nowhere.
-        precision: what the model computed in.
     """
 
-    data: str
+    conditions: Conditions
     images: tuple[CaptionedImage, ...]
     captions: dict[int, str]
     scores: Scores
-    beams: int
     unreadable: int = 0
-    precision: Precision = "fp32"
 
 
 def evaluate(
@@ -74,13 +84,14 @@ def evaluate(
     data: Path,
     split: str,
     beams: int | None = None,
-    tokenizer: str = "words",
+    tokenizer: Tokenizer = TOKENIZER,
     batch_size: int = 32,
     with_java: Collection[str] = (),
     image_cache: Path | None = None,
     max_unreadable: float = MAX_UNREADABLE,
     precision: Precision = "fp32",
     train_captions: Sequence[Path] | None = None,
+    layout: str | None = None,
 ) -> Evaluation:
     """Caption every picture of a split and score the captions.
 
@@ -97,6 +108,7 @@ def evaluate(
         precision: what the model is to compute in.
         train_captions: data set folders with the captions that the model learnt from, for the share
             of captions that it made up itself; `None` takes those of the run, if `model` is one.
+        layout: which to take where a data set folder holds several.
 
     Raises:
         BrokenModelError, DataError, ModelNotFoundError: see there.
@@ -104,8 +116,13 @@ def evaluate(
     """
     captioner = load_captioner(model_directory(model), precision)
     # Before all the captioning: a wrong folder shows at once.
-    learnt = training_captions(model, train_captions)
-    part = without_unreadable(load_split(data, split), max_unreadable)
+    learnt = training_captions(
+        model,
+        None
+        if train_captions is None
+        else [DataSource(folder, layout=layout) for folder in train_captions],
+    )
+    part = without_unreadable(load_split(data, split, layout), max_unreadable)
     spec = captioner.preprocess
     reader = PictureReader(spec, [ImageCache(image_cache, part, spec)] if image_cache else [])
     captions = texts(
@@ -123,33 +140,36 @@ def evaluate(
     scores = score(
         captions,
         references,
-        tokenizer=tokenizer,  # type: ignore[arg-type]
+        tokenizer=tokenizer,
         with_java=with_java,
         training_captions=learnt,
     )
     unreadable = len(part.all_images) - len(images)
-    width = beams or captioner.defaults.num_beams
-    return Evaluation(part.name, images, captions, scores, width, unreadable, precision)
+    decode = captioner.defaults.model_copy(
+        update={"num_beams": beams or captioner.defaults.num_beams}
+    )
+    how = Conditions.of(part.name, scores.num_images, decode, precision, scores.tokenizer)
+    return Evaluation(how, images, captions, scores, unreadable)
 
 
-def training_captions(model: str, folders: Sequence[Path] | None) -> list[str] | None:
+def training_captions(model: str, sources: Sequence[DataSource] | None) -> list[str] | None:
     """Return the captions that a model learnt from; None where nobody knows them.
 
     Args:
         model: store tag, model directory or run folder.
-        folders: data set folders; `None` takes those of the run.
+        sources: data sets; `None` takes those of the run.
 
     Raises:
-        DataError: one of `folders` has no training split, or a broken one.
+        DataError: one of `sources` has no training split, or a broken one.
     """
-    if folders is not None:
-        return [text for folder in folders for text in load_split(folder, "train").captions]
+    if sources is not None:
+        parts = [load_split(source.folder, "train", source.layout) for source in sources]
+        return [text for part in parts for text in part.captions]
     data = find_in_run(model, DATA_NAME)
     if data is None:
         return None
     try:
-        folders = [source.folder for source in read_sources(data.parent)]
-        return training_captions(model, folders)
+        return training_captions(model, read_sources(data.parent))
     except (DataError, RunError) as error:
         logger.warning("the captions that the run learnt from cannot be read: %s", error)
         return None
@@ -158,7 +178,7 @@ def training_captions(model: str, folders: Sequence[Path] | None) -> list[str] |
 def table(evaluation: Evaluation) -> str:
     """Return the scores as lines of text."""
     scores = evaluation.scores
-    lines = [f"{evaluation.data}: {scores.num_images} pictures, tokens by {scores.tokenizer}"]
+    lines = [f"{evaluation.conditions.where}: {evaluation.conditions.how}"]
     rows = [*metric_rows(scores), *statistic_rows(scores)]
     lines += [f"  {row.name:<17} {row.text:>7}  {row.note}" for row in rows]
     if evaluation.unreadable:
@@ -175,7 +195,8 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
     ]
     (folder / "results.json").write_text(json.dumps(results, indent=1), encoding="utf-8")
     metrics = {
-        "data": evaluation.data,
+        "data": evaluation.conditions.data,
+        "conditions": evaluation.conditions.model_dump(mode="json"),
         "unreadable": evaluation.unreadable,
         **evaluation.scores.summary(),
     }
@@ -183,23 +204,14 @@ def write_results(evaluation: Evaluation, folder: Path) -> None:
 
 
 def record(evaluation: Evaluation, directory: Path) -> None:
-    """Write the scores into a model directory's metadata and card."""
-    found = metadata_module.read(directory)
+    """Write the scores and how they were measured into a model directory's metadata and card."""
     rounded = {
         key: round(value, METRICS[key].digits)
-        for key, value in evaluation.scores.values().items()
-        if METRICS[key].against_references
+        for key, value in recorded(evaluation.scores.values()).items()
     }
-    if evaluation.precision == "fp32":
-        change: dict[str, object] = {"metrics": {**found.metrics, evaluation.data: rounded}}
-    else:
-        by_precision = dict(found.cider_by_precision)
-        by_precision[evaluation.precision] = {
-            **by_precision.get(evaluation.precision, {}),
-            evaluation.data: rounded["cider"],
-        }
-        change = {"cider_by_precision": by_precision}
-    updated = found.model_copy(update=change)
+    updated = metadata_module.read(directory).with_scores(
+        Measured(conditions=evaluation.conditions, scores=rounded)
+    )
     metadata_module.write(directory, updated)
     path = directory / metadata_module.CARD_NAME
     if not path.is_file() or is_ours(path.read_text(encoding="utf-8", errors="replace")):
@@ -211,11 +223,10 @@ def report(evaluation: Evaluation, model: str, folder: Path) -> Path:
     content = ReportContent(
         model,
         metadata_module.read(model_directory(model)),
-        evaluation.data,
+        evaluation.conditions,
         evaluation.images,
         evaluation.captions,
         evaluation.scores,
-        evaluation.beams,
         evaluation.unreadable,
         find_in_run(model, LOG_NAME),
     )
@@ -232,12 +243,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="store tag, model directory or run folder")
     parser.add_argument("--data", type=Path, required=True, help="data set folder")
     parser.add_argument("--split", default="val", help="train, val or test (default: val)")
+    add_layout(parser)
     parser.add_argument("--beams", type=int, help="beam width (default: the model's)")
     parser.add_argument(
         "--tokenizer",
-        default="words",
-        choices=("words", "ptb-python", "ptb-java", "auto"),
-        help="words: lower-cased, without punctuation; ptb: the COCO server's",
+        default=TOKENIZER,
+        choices=get_args(Tokenizer),
+        help="ptb: the COCO server's, as papers have it; words: lower-cased, without punctuation; "
+        "auto: ptb-java where Java is (default: %(default)s)",
     )
     for metric in JAVA_METRICS:
         parser.add_argument(
@@ -287,6 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
             max_unreadable=options.max_unreadable,
             precision=options.precision,
             train_captions=options.train_captions,
+            layout=options.layout,
         )
         if options.out:
             write_results(found, options.out)

@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
             start = options.out / run_directory.START_NAME
         else:
             recipe = load_recipe(options.config, options.overrides)
-            data = [DataSource.parse(text) for text in options.data]
+            data = [DataSource.parse(text, options.layout) for text in options.data]
             start = model_directory(options.model)
         best = train_self_critical(
             recipe,

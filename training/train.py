@@ -118,10 +118,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         options.overrides.append(f"model.backbone={options.backbone}")
     if not options.resume and not (options.config and options.data):
         parser.error("a new run needs --config and --data")
-    if options.resume and (options.config or options.overrides or options.trunk or options.init):
+    begun = (options.config, options.overrides, options.trunk, options.init, options.layout)
+    if options.resume and any(begun):
         parser.error(
             "--resume goes on as the run began: "
-            "no --config, --set, --backbone, --init or --trunk with it"
+            "no --config, --set, --backbone, --init, --trunk or --layout with it"
         )
     if options.init and options.trunk:
         parser.error("--init has a trunk already: no --trunk with it")
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
             recipe, data = read_start(options.out)
         else:
             recipe = load_recipe(options.config, options.overrides)
-            data = [DataSource.parse(text) for text in options.data]
+            data = [DataSource.parse(text, options.layout) for text in options.data]
         best = train(
             recipe,
             data,

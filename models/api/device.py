@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+K = TypeVar("K")
 
 Backend = Literal["torch", "openvino"]
 """`"torch"` is the reference; `"openvino"` runs graphs that `models.export_openvino` has made."""
@@ -62,14 +64,14 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
-def keeps_its_scores(measured: Mapping[str, float], reference: Mapping[str, float]) -> bool:
+def keeps_its_scores(measured: Mapping[K, float], reference: Mapping[K, float]) -> bool:
     """Whether CIDEr was measured in a precision and fell by less than `MOST_CIDER_LOST` anywhere.
 
     Args:
-        measured: CIDEr by split, in the precision to judge.
-        reference: CIDEr by split in float32.
+        measured: CIDEr by how it was measured, in the precision to judge.
+        reference: the same in float32.
     """
     return bool(measured) and all(
-        split in reference and score > reference[split] * (1 - MOST_CIDER_LOST)
-        for split, score in measured.items()
+        how in reference and score > reference[how] * (1 - MOST_CIDER_LOST)
+        for how, score in measured.items()
     )

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.api.device import Precision
+from models.api.measured import Conditions, Measured
 from models.api.options import DecodeDefaults, OptionName
 from models.api.preprocessing import PreprocessSpec
 
@@ -33,8 +34,7 @@ class ModelMetadata(BaseModel):
         options: the options that this model honours, where they are fewer than its method's.
         parameters: number of weights.
         data: what it was trained on, one entry a data set.
-        metrics: scores measured in float32, e.g. `{"flickr8k/val": {"cider": 0.6}}`.
-        cider_by_precision: CIDEr measured in others, e.g. `{"int8": {"flickr8k/val": 0.598}}`.
+        scores: of these weights, each with how it was measured.
         git_sha: commit of the code that trained it, with `-dirty` where that holds.
         licence: SPDX name or a sentence.
         source: hub id and revision, or the command that trained it.
@@ -50,12 +50,56 @@ class ModelMetadata(BaseModel):
     options: list[OptionName] | None = None
     parameters: int = 0
     data: list[str] = Field(default_factory=list)
-    metrics: dict[str, dict[str, float]] = Field(default_factory=dict)
-    cider_by_precision: dict[Precision, dict[str, float]] = Field(default_factory=dict)
+    scores: list[Measured] = Field(default_factory=list)
     git_sha: str = ""
     licence: str = ""
     source: str = ""
     notes: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_record(cls, content: Any) -> Any:
+        """Read the `metrics` and `cider_by_precision` that records had before conditions."""
+        if not isinstance(content, dict) or not _OLDER & content.keys():
+            return content
+        content = dict(content)
+        metrics, ciders = (content.pop(name, {}) for name in ("metrics", "cider_by_precision"))
+        try:
+            older: list[Any] = list(content.get("scores", []))
+            older += [_measured(data, "fp32", scores) for data, scores in metrics.items()]
+            for precision, by_data in ciders.items():
+                older += [_measured(data, precision, {"cider": c}) for data, c in by_data.items()]
+        except (AttributeError, TypeError):
+            raise ValueError("scores must be objects, by data set") from None
+        return {**content, "scores": older}
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The scores in float32 by data set; of several those with the model's own beam width.
+
+        Of several such the latest.
+        """
+        own = (None, self.decode.num_beams)
+        ranked = sorted(self.scores, key=lambda one: one.conditions.num_beams in own)
+        return {
+            one.conditions.data: one.scores for one in ranked if one.conditions.precision == "fp32"
+        }
+
+    def measured_in(self, precision: Precision, metric: str) -> dict[Conditions, float]:
+        """Return a metric measured in a number format, by all other conditions.
+
+        What was measured in two formats has the same key in both.
+        """
+        return {
+            one.conditions.computing_in("fp32"): one.scores[metric]
+            for one in self.scores
+            if one.conditions.precision == precision and metric in one.scores
+        }
+
+    def with_scores(self, measured: Measured) -> Self:
+        """Return the metadata with these scores, in place of earlier ones of like conditions."""
+        others = [one for one in self.scores if one.conditions != measured.conditions]
+        return self.model_copy(update={"scores": [*others, measured]})
 
     def honoured(self, supported: frozenset[OptionName]) -> frozenset[OptionName]:
         """Return the options that the model honours, of those that its method supports."""
@@ -69,6 +113,13 @@ class ModelMetadata(BaseModel):
         """
         if self.vocabulary_sha256 and self.vocabulary_sha256 != found:
             raise BrokenModelError("the tokenizer is not the vocabulary this model learnt with")
+
+
+_OLDER = {"metrics", "cider_by_precision"}
+
+
+def _measured(data: str, precision: str, scores: Any) -> dict[str, Any]:
+    return {"conditions": {"data": data, "precision": precision}, "scores": scores}
 
 
 def vocabulary_hash(words: Iterable[str]) -> str:

@@ -63,7 +63,8 @@ class Hypothesis:
 
     Attributes:
         tokens: without the start token; ends with the end token unless it was cut at `max_tokens`.
-        log_prob: sum of the tokens' log-probabilities (of the model, before any temperature).
+        log_prob: sum of the tokens' log-probabilities (of the model, before any temperature and
+            whatever was forbidden).
         score: what the search ranked by.
     """
 

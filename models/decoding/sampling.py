@@ -44,10 +44,11 @@ def sample(
     alive = torch.ones(batch * draws, dtype=torch.bool, device=device)
     sequences = tokens.new_empty((batch * draws, 0))
     for length in range(1, settings.max_tokens + 1):
-        logits = forbid_repeats(logits, sequences, settings)
-        probabilities = _nucleus((logits / settings.temperature).softmax(-1), settings.top_p)
+        allowed = forbid_repeats(logits, sequences, settings)
+        probabilities = _nucleus((allowed / settings.temperature).softmax(-1), settings.top_p)
         uniform = torch.stack([torch.rand(draws, generator=g) for g in generators])
         token = _draw(probabilities, uniform.flatten().to(device))
+        # The model's own, as in beam search: what is not drawn from keeps its share.
         token_log_prob = logits.log_softmax(-1).gather(1, token[:, None])[:, 0]
         total = torch.where(alive, total + token_log_prob, total)
         token = torch.where(alive, token, settings.eos_id)

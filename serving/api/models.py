@@ -50,6 +50,7 @@ def _card(models: ServedModels, model: StoredModel) -> ServedModel:
         input=InputSize(height=spec.height, width=spec.width, fit=spec.fit),
         data=model.metadata.data,
         metrics=model.metadata.metrics,
+        scores=model.metadata.scores,
         licence=model.metadata.licence,
         source=model.metadata.source,
     )

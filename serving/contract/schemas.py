@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from models.api.device import PrecisionChoice
+from models.api.measured import Measured
 from models.api.options import OptionName
 from models.api.preprocessing import Fit
 from models.api.results import Caption
@@ -194,6 +195,21 @@ _SERVED_MODEL_EXAMPLE: JsonDict = {
     "input": {"height": 224, "width": 224, "fit": "squash"},
     "data": ["flickr8k/train"],
     "metrics": {"flickr8k/val": {"cider": 0.608}},
+    "scores": [
+        {
+            "conditions": {
+                "data": "flickr8k/val",
+                "pictures": 1000,
+                "precision": "fp32",
+                "num_beams": 3,
+                "max_length": 24,
+                "length_penalty": 1.0,
+                "no_repeat_ngram": 2,
+                "tokenizer": "words",
+            },
+            "scores": {"cider": 0.608},
+        }
+    ],
     "licence": "Apache-2.0",
     "source": "python -m training.train --config compact",
 }
@@ -236,7 +252,14 @@ class ServedModel(BaseModel):
     data: Annotated[list[str], Field(description="What it was trained on.")]
     metrics: Annotated[
         dict[str, dict[str, float]],
-        Field(description="Measured scores by data set and split; on none it was trained on."),
+        Field(
+            description="Scores in float32 by data set and split, of several those with the "
+            "model's own beam width; `scores` tells how they were measured."
+        ),
+    ]
+    scores: Annotated[
+        list[Measured],
+        Field(description="Every score on record with its conditions."),
     ]
     licence: Annotated[str, Field(description="Of the weights; empty where unknown.")]
     source: Annotated[str, Field(description="Where the weights come from.")]

@@ -12,9 +12,12 @@ from urllib.parse import quote
 import pytest
 from captionbox.errors import ImageInputError
 from captionbox.images import Link, Upload, is_url, load
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from serving.base.problems import Problem
+from serving.pictures.data_url import read_data_url
 
 JPEG = b"\xff\xd8\xff and so on"
 
@@ -80,6 +83,49 @@ def test_urls_are_left_to_the_server() -> None:
 )
 def test_data_urls_are_decoded_here(url: str) -> None:
     assert load(url) == Upload("image", JPEG, "image/jpeg")
+
+
+@pytest.mark.parametrize(
+    ("url", "content"),
+    [
+        ("data:;base64,_-8=", b"\xff\xef"),
+        ("data:;base64,%5F-8", b"\xff\xef"),
+        ("data:;base64,aG\nk=", b"hi"),
+        ("data:;base64, a\r\n Gk\t=", b"hi"),
+        (" \n data:image/png ; base64 ,aGk=", b"hi"),
+        ("data:;base64,aGk====", b"hi"),
+        ("data:;base64,aGk=#shown", b"hi"),
+        ("data:text/plain,a\nb c#d", b"ab c"),
+        ("data:base64,aGk=", b"aGk="),
+    ],
+)
+def test_data_urls_are_read_as_leniently_as_the_server_reads_them(url: str, content: bytes) -> None:
+    assert loaded(url).content == content == read_data_url(url, 100)
+
+
+_PIECES = st.sampled_from(
+    ["aGk=", "_-8", "+/8=", "%2B", "%0A", "\n", "\r\n", "\t", "\f", " ", "=", "#", ",", ";", "a",
+     "Ā", "base64", "BASE64", ";base64,", "image/png", "\x00", "*", "%"]
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    before=st.sampled_from(["", " ", "\n\t"]),
+    head=st.sampled_from(["", "image/png", ";base64,", " ; base64 ,", ";charset=x;Base64,"]),
+    rest=st.lists(_PIECES, max_size=8),
+)
+def test_sdk_and_server_read_the_same(before: str, head: str, rest: list[str]) -> None:
+    url = f"{before}data:{head}{''.join(rest)}"
+    try:
+        expected = read_data_url(url, 10_000)
+    except Problem:
+        expected = b""
+    if expected:
+        assert loaded(url).content == expected
+    else:
+        with pytest.raises(ImageInputError, match=r"data: URL|is empty"):
+            load(url)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from captionbox.cli.sources.folders import SYSTEM_FOLDERS
 
+from jobs.pipeline import captioners
 from jobs.reading import Encoded, Reader
 from jobs.results import UNREADABLE, KeySet
-from jobs.sources import Columns, SourceError, list_inputs
+from jobs.sources import Columns, SourceError, Unit, list_inputs
 from serving.base.settings import Settings
 from tests.drawings import draw, encode
 from tests.picture_site import PICTURE, serve_site
@@ -53,6 +55,52 @@ def test_a_folder_has_the_pictures_below_it_by_their_paths(folder: Path) -> None
     found = read(folder)
     assert found["a.png"].data == RED and found["deep/b.JPG"].data == BLUE
     assert read(f"file://{folder}") == found
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(SYSTEM_FOLDERS), "@eaDir", "#recycle", ".thumbnails", ".Trash-1000"]
+)
+def test_folders_of_systems_are_no_pictures(folder: Path, tmp_path: Path, name: str) -> None:
+    for below in (name, f"deep/{name}/deeper"):
+        (folder / below).mkdir(parents=True)
+        (folder / below / "c.png").write_bytes(RED)
+    assert list(read(folder)) == ["a.png", "deep/b.JPG"]
+    assert list(read(folder / name)) == ["c.png"], "who names one means it"
+    members = {f"{name}/a.png": RED, f"x/{name}/y/b.png": RED, "./x/c.png": RED}
+    shard = make_tar(tmp_path / "shard.tar", members)
+    assert list(read(shard)) == ["shard.tar/./x/c.png"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_lists_come_from_every_system(tmp_path: Path, coding: str, end: str) -> None:
+    names = ["first [1].png", "# none", " Straße.png", "三.png"]
+    addresses = tmp_path / "list.txt"
+    addresses.write_bytes(end.join([*names, ""]).encode(coding))
+    units = list_inputs([str(addresses)], Columns()).units
+    assert [unit.key for unit in units] == ["first [1].png", "Straße.png", "三.png"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("Straße.png".encode("latin-1"), r"list\.txt: not UTF-8: 'Stra\\udcdfe\.png'"),
+        ("\n".join(["first.png"] * 9).encode("utf-16-le"), "UTF-16 without a byte order mark"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_named(tmp_path: Path, data: bytes, message: str) -> None:
+    addresses = tmp_path / "list.txt"
+    addresses.write_bytes(data)
+    with pytest.raises(SourceError, match=message):
+        list_inputs([str(addresses)], Columns())
+
+
+def test_an_empty_input_beside_others_is_told(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "none").mkdir()
+    assert len(list_inputs([str(folder), str(tmp_path / "none")], Columns()).units) == 2
+    assert caplog.messages == [f"no pictures in {tmp_path / 'none'}"]
 
 
 def test_several_folders_are_told_apart_by_name(folder: Path, tmp_path: Path) -> None:
@@ -142,6 +190,25 @@ def test_a_torn_tar_gives_what_is_whole_and_says_so(tmp_path: Path) -> None:
     torn = found["shard.tar"]
     assert torn.error == UNREADABLE and "damaged" in (torn.reason or "")
     assert "shard.tar" not in read(path, done=("shard.tar",))
+
+
+def test_a_tar_without_pictures_says_so(tmp_path: Path) -> None:
+    for members in ({}, {"000.txt": b"text", ".hidden.png": RED}):
+        path = make_tar(tmp_path / "shard.tar", members)
+        assert read(path) == {
+            "shard.tar": Encoded("shard.tar", None, UNREADABLE, "The archive holds no picture.")
+        }
+        assert read(path, done=("shard.tar",)) == {}
+    path = make_tar(tmp_path / "shard.tar", {"000.png": RED})
+    assert read(path, done=("shard.tar/000.png",)) == {}, "done is not absent"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "busy"), [("file", 1), ("file " * 9, 4), ("tar", 4), ("rows", 4), ("tar file", 4)]
+)
+def test_an_archive_keeps_every_captioner_busy(kinds: str, busy: int) -> None:
+    units = [Unit(kind, "key", "place") for kind in kinds.split()]  # type: ignore[arg-type]
+    assert captioners(units, workers=4) == busy
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Averaging models: the weights, what is taken from the first, what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from models.api import metadata as metadata_module
+from models.api.measured import Conditions, Measured
 from models.registry import load_captioner
 from tests.drawings import make_tiny_model
 from training.average import main as average_command
@@ -41,9 +44,23 @@ def test_weights_are_the_mean(models: list[Path], tmp_path: Path) -> None:
         expected = (one[name].float() + 2 * two[name].float()) / 3
         torch.testing.assert_close(tensor.float(), expected, atol=2e-3, rtol=2e-3)
     metadata = json.loads((out / "captionbox.json").read_text())
-    assert metadata["metrics"] == {}, "nobody has measured it yet"
+    assert metadata["scores"] == [], "nobody has measured it yet"
     assert "training.average of 3" in metadata["source"]
     assert load_captioner(out).method == "compact"
+
+
+def test_a_parents_scores_are_not_the_means(models: list[Path], tmp_path: Path) -> None:
+    """int8 would be chosen on a score that other weights have earned."""
+    parent, out = tmp_path / "parent", tmp_path / "mean"
+    shutil.copytree(models[0], parent)
+    found = metadata_module.read(parent)
+    for precision in ("fp32", "int8"):
+        how = Conditions(data="a", precision=precision)
+        found = found.with_scores(Measured(conditions=how, scores={"cider": 0.6}))
+    metadata_module.write(parent, found)
+    assert average_command([str(parent), str(models[1]), "--out", str(out)]) == 0
+    assert metadata_module.read(out).measured_in("int8", "cider") == {}
+    assert "0.6" not in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.api import metadata as metadata_module
+from models.api.measured import Conditions
 from models.api.metadata import ModelMetadata
 from models.api.preprocessing import PreprocessSpec
 from models.hub.import_model import prepare
@@ -105,14 +106,61 @@ def test_recorded_scores_leave_the_authors_card_alone(
         copy = tmp_path / name
         shutil.copytree(model, copy)
         assert main(["--model", str(copy), "--data", str(shapes), "--record"]) == 0
-        recorded = metadata_module.read(copy).metrics["shapes/val"]
+        found = metadata_module.read(copy)
+        recorded = found.metrics["shapes/val"]
         assert set(recorded) == {"bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider"}
+        (measured,) = found.scores
+        assert measured.conditions == Conditions.of(
+            "shapes/val", 12, found.decode, "fp32", "ptb-python"
+        )
     assert (tmp_path / "blip" / "README.md").read_text() == "# BLIP\n\nBy its authors.\n"
     assert "shapes/val" in (tmp_path / "own" / "README.md").read_text()
     # Ours is written anew.
     arguments = ["--model", str(tmp_path / "own"), "--data", str(shapes), "--split", "train"]
     assert main([*arguments, "--record"]) == 0
     assert "shapes/train" in (tmp_path / "own" / "README.md").read_text()
+
+
+def test_every_score_is_recorded_with_how_it_was_measured(
+    tiny_model: Path, shapes: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(tiny_model, own)
+    base = ["--model", str(own), "--data", str(shapes), "--record"]
+    for more in ([], ["--beams", "1"], ["--tokenizer", "words"], ["--precision", "int8"], []):
+        assert main([*base, *more]) == 0
+    found = metadata_module.read(own)
+    width = found.decode.num_beams
+    assert width != 1
+    assert [
+        (how.num_beams, how.tokenizer, how.precision)
+        for how in (one.conditions for one in found.scores)
+    ] == [
+        (1, "ptb-python", "fp32"),
+        (width, "words", "fp32"),
+        (width, "ptb-python", "int8"),
+        (width, "ptb-python", "fp32"),  # measured again
+    ]
+    assert all(set(one.scores) == set(found.scores[0].scores) for one in found.scores)
+    assert found.metrics["shapes/val"] == found.scores[-1].scores, "of the model's own width"
+    (alike,) = found.measured_in("int8", "cider")
+    assert alike in found.measured_in("fp32", "cider")
+    text = (own / "README.md").read_text()
+    assert f"Beam search of width {width}, up to {found.decode.max_length} tokens" in text
+    assert "Greedy, up to" in text and "int8, Penn Treebank tokens:" in text
+    assert "fp32, lower-cased words without punctuation:" in text
+
+
+def test_what_is_printed_and_written_says_how_it_was_measured(
+    tiny_model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["--model", str(tiny_model), "--data", str(shapes), "--out", str(tmp_path)]
+    assert main([*base, "--beams", "1"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("shapes/val (12 pictures): greedy, up to ")
+    assert first.endswith("fp32, Penn Treebank tokens")
+    written = json.loads((tmp_path / "metrics.json").read_text())["conditions"]
+    assert written["num_beams"] == 1 and written["tokenizer"] == "ptb-python"
 
 
 def test_a_matcher_writes_no_captions(

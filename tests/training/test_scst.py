@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.api import metadata as metadata_module
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, CaptionTokenizer
 from models.decoding.protocol import Hypothesis
 from models.layers.network_protocol import IGNORED
@@ -126,10 +127,10 @@ def test_reward_rises(
     rewards = [entry["reward"] for entry in log if "reward" in entry]
     assert np.mean(rewards[-3:]) > np.mean(rewards[:2]) + 0.05
     ciders = [entry["eval_cider"] for entry in log if "eval_cider" in entry]
-    kept = json.loads((out / "model" / "captionbox.json").read_text())
+    kept = metadata_module.read(out / "model")
     # Never worse than the start, which is scored first.
-    assert kept["metrics"]["shapes/val"]["cider"] == pytest.approx(max(ciders))
-    assert "training.scst" in kept["source"]
+    assert kept.metrics["shapes/val"]["cider"] == pytest.approx(max(ciders))
+    assert len(kept.scores) == 1 and "training.scst" in kept.source
 
 
 def test_wrong_start_is_one_clear_line(

@@ -10,11 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from models.api import metadata as metadata_module
+from models.api.measured import Conditions
 from models.backbones import BACKBONES
 from models.registry import load_captioner
+from training.evaluate import evaluate
 from training.loop.run_directory import complete_checkpoints
+from training.loop.run_settings import read_sources
+from training.loop.session import Session
 from training.train import main as train_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,16 +83,36 @@ def straight(shapes: Path, overrides: list[str], tmp_path_factory: pytest.TempPa
     return out
 
 
-def test_learns_and_logs(straight: Path) -> None:
+def test_learns_and_logs(straight: Path, shapes: Path) -> None:
     log = [json.loads(line) for line in (straight / "log.jsonl").read_text().splitlines()]
     losses = [entry["loss"] for entry in log if "loss" in entry]
     ciders = [entry["eval_cider"] for entry in log if "eval_cider" in entry]
     assert len(ciders) == 40
     assert losses[-1] < 0.5 * losses[0]
     assert max(ciders) > 3
-    metadata = json.loads((straight / "model" / "captionbox.json").read_text())
+    metadata = metadata_module.read(straight / "model")
     # The exported model is the best one, and says so.
-    assert metadata["metrics"]["shapes/val"]["cider"] == pytest.approx(max(ciders))
+    assert metadata.metrics["shapes/val"]["cider"] == pytest.approx(max(ciders))
+    (measured,) = metadata.scores
+    # Neither the epoch nor what only describes captions is a score.
+    assert set(measured.scores) == {"cider", "bleu_4", "rouge_l"}
+    assert measured.conditions == Conditions(
+        data="shapes/val",
+        pictures=12,
+        precision="fp32",
+        num_beams=3,
+        max_length=24,
+        length_penalty=1.0,
+        no_repeat_ngram=0,
+        tokenizer="words",
+    )
+    validations = [entry for entry in log if "eval_cider" in entry]
+    told = measured.conditions.model_dump(mode="json")
+    assert all(entry["conditions"] == told for entry in validations)
+    # Who evaluates the model in the same way finds the same.
+    again = evaluate(str(straight), shapes, "val", tokenizer="words")
+    assert again.conditions == measured.conditions
+    assert again.scores.cider == pytest.approx(max(ciders), abs=0.05)
 
 
 def test_killed_and_resumed_equals_straight(
@@ -174,12 +200,11 @@ def test_goes_on_from_a_trained_model(straight: Path, shapes: Path, tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     assert "the model's vocabulary lacks 0.0 % of the captions' words" in done.stderr
-    before = json.loads((straight / "model" / "captionbox.json").read_text())
-    after = json.loads((out / "model" / "captionbox.json").read_text())
+    before, after = (metadata_module.read(folder / "model") for folder in (straight, out))
     # A rate this small changes nothing to speak of: what was learnt is still there.
-    assert after["metrics"]["shapes/val"]["cider"] > 0.8 * before["metrics"]["shapes/val"]["cider"]
-    assert after["vocabulary_sha256"] == before["vocabulary_sha256"]
-    assert "--init" in after["source"]
+    assert after.metrics["shapes/val"]["cider"] > 0.8 * before.metrics["shapes/val"]["cider"]
+    assert after.vocabulary_sha256 == before.vocabulary_sha256
+    assert "--init" in after.source
     shutil.rmtree(out / "checkpoint-2")
     done = run("train", "--out", str(out), "--resume")
     assert done.returncode == 0, done.stderr
@@ -238,6 +263,64 @@ def test_mistakes_are_one_clear_line(
     assert train_command(filled) == 2
     assert message in caplog.text
     assert "\n" not in caplog.records[-1].getMessage()
+
+
+def test_captions_without_words_are_one_clear_line(
+    shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(shapes, data)
+    path = data / "annotations" / "captions_train.json"
+    content = json.loads(path.read_text())
+    for annotation in content["annotations"]:
+        annotation["caption"] = f"一只狗在第{annotation['id']}块草地上奔跑"
+    path.write_text(json.dumps(content))
+    out = tmp_path / "run"
+    assert train_command(["--config", "compact", "--data", str(data), "--out", str(out)]) == 2
+    said = caplog.records[-1].getMessage()
+    assert "data/train: 24 of 24 captions" in said and "\n" not in said
+    assert not (out / "recipe.json").exists()
+
+
+def test_the_layout_is_kept_with_the_run(
+    shapes: Path, tiny_overrides: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(shapes, data)
+    entry = {"imgid": 1, "split": "train", "filename": "val-1.png", "sentences": [{"raw": "x"}]}
+    (data / "dataset_x.json").write_text(json.dumps({"images": [entry]}))
+    arguments = [*train_arguments(data, out, tiny_overrides), "--max-steps", "1"]
+    assert train_command(arguments) == 2
+    assert "plain, dataset_x.json; name one with --layout" in caplog.text
+    assert train_command([*arguments, "--layout", "plain"]) == 0
+    (source,) = read_sources(out)
+    assert (source.folder, source.layout) == (data.resolve(), "plain")
+    assert train_command(["--out", str(out), "--resume", "--max-steps", "2"]) == 0
+    found = evaluate(str(out), data, "val", layout="plain")
+    assert found.scores.unseen_share is not None, "the run knows its captions"
+
+
+def test_validation_computes_in_the_format_that_is_recorded(
+    shapes: Path, tiny_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = []
+    real = Session.validate
+
+    def validate(session: Session) -> dict[str, float]:
+        mixed.append(torch.is_autocast_enabled("cpu"))
+        return real(session)
+
+    monkeypatch.setattr(Session, "validate", validate)
+    out = tmp_path / "run"
+    overrides = [*tiny_overrides, "bf16=on", "epochs=1"]
+    arguments = train_arguments(shapes, out, overrides)
+    # A method whose models search with one beam: they are validated so.
+    arguments[arguments.index("compact")] = "tf-tutorial"
+    assert train_command(arguments) == 0
+    assert mixed == [False]
+    (measured,) = metadata_module.read(out / "model").scores
+    assert (measured.conditions.precision, measured.conditions.num_beams) == ("fp32", 1)
+    assert evaluate(str(out), shapes, "val", tokenizer="words").conditions == measured.conditions
 
 
 def test_the_model_is_served_pictures_as_its_backbone_wants_them(

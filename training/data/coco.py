@@ -1,6 +1,6 @@
 """COCO-format caption data: find the files, check them, pair every picture with its references.
 
-Layouts accepted without options, `DIR` being what `--data` names:
+Layouts that are found, `DIR` being what `--data` names (`--layout` names one of several):
 
 - official: `DIR/annotations/captions_train2017.json` with pictures in `DIR/train2017/`,
   `DIR/images/train2017/` or the same under `DIR/cocoapi/` (2014 likewise);
@@ -23,11 +23,13 @@ from typing import Any, TypeVar
 
 from pycocotools.coco import COCO
 
+from training.data.layouts import Layout, find_layouts
+from training.data.words import has_word, without_blanks
+
 logger = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind", int, str)
 
-_YEARS = ("2017", "2014", "")
 _KARPATHY_TRAIN = {"train": ("train", "restval")}
 
 
@@ -93,39 +95,54 @@ class CaptionData:
         return tuple(sorted(everything, key=lambda image: image.image_id))
 
 
-def load_split(directory: Path, split: str) -> CaptionData:
+def load_split(directory: Path, split: str, layout: str | None = None) -> CaptionData:
     """Find and read one split of the data set in `directory`.
 
     Args:
         directory: root of the data set, in any layout of this module.
         split: `train`, `val` or `test`.
+        layout: which to take of several, see `training.data.layouts`.
 
     Raises:
-        DataError: no such split was found, or its annotations are broken.
+        DataError: no such split was found, its annotations are broken, its captions have no words
+            that could be learnt or scored, or there are several layouts and `layout` names none.
     """
     if not directory.is_dir():
         raise DataError(f"{directory}: no such folder")
     name = f"{directory.resolve().name}/{split}"
-    for root in (directory, directory / "cocoapi"):
-        for year in _YEARS:
-            annotations = root / "annotations" / f"captions_{split}{year}.json"
-            if annotations.is_file():
-                folders = [root / f"{split}{year}", root / "images" / f"{split}{year}"]
-                folders += [root / "images"] if not year else []
-                return CaptionData(name, read_coco(annotations, folders))
-    karpathy = sorted(directory.glob("dataset*.json"))
-    if karpathy:
-        return CaptionData(name, read_karpathy(karpathy[0], split))
+    found = _layout(directory, layout)
+    if found is not None and found.karpathy is not None:
+        data = CaptionData(name, read_karpathy(found.karpathy, split))
+    elif found is not None and found.annotations(split).is_file():
+        data = CaptionData(name, read_coco(found.annotations(split), found.folders(split)))
+    else:
+        raise DataError(
+            f"{directory}: no captions for the split {split!r}; looked for "
+            f"annotations/captions_{split}[2017|2014].json and dataset_*.json"
+        )
+    if fault := without_blanks(data.captions):
+        raise DataError(f"{name}: {fault}")
+    return data
+
+
+def _layout(directory: Path, wanted: str | None) -> Layout | None:
+    """Return the layout of a folder, or of several the wanted one; None where there is none."""
+    found = find_layouts(directory)
+    if len(found) < 2:
+        return next(iter(found.values()), None)
+    if wanted in found:
+        return found[wanted]
+    asked = "" if wanted is None else f", not {wanted!r}"
     raise DataError(
-        f"{directory}: no captions for the split {split!r}; looked for "
-        f"annotations/captions_{split}[2017|2014].json and dataset_*.json"
+        f"{directory}: holds captions in several layouts, whose splits may share pictures: "
+        f"{', '.join(found)}; name one with --layout{asked}"
     )
 
 
 def read_coco(annotations: Path, folders: Sequence[Path]) -> tuple[CaptionedImage, ...]:
     """Read a COCO captions file.
 
-    Pictures without captions are left out; so are captions that hold no text (with a warning).
+    Pictures without captions are left out; so are captions without a word (with a warning).
 
     Args:
         annotations: the JSON file.
@@ -155,12 +172,12 @@ def read_coco(annotations: Path, folders: Sequence[Path]) -> tuple[CaptionedImag
                 f"{annotation['image_id']}, which `images` does not list"
             )
         text = " ".join(annotation["caption"].split())
-        if text:
+        if has_word(text):
             references[annotation["image_id"]].append(text)
         else:
             empty += 1
     if empty:
-        logger.warning("%s: left out %d captions without text", annotations.name, empty)
+        logger.warning("%s: left out %d captions without a word", annotations.name, empty)
     return _images(
         annotations,
         (
@@ -190,7 +207,7 @@ def read_karpathy(path: Path, split: str) -> tuple[CaptionedImage, ...]:
         if not isinstance(sentences, list):
             raise DataError(f"{where}: `sentences` must be a list, got {sentences!r:.80}")
         texts = [_field(where, sentence, "raw", str) for sentence in sentences]
-        references = tuple(text for text in (" ".join(raw.split()) for raw in texts) if text)
+        references = tuple(filter(has_word, (" ".join(raw.split()) for raw in texts)))
         name = _field(where, entry, "filename", str)
         below = _field(where, {"filepath": "", **entry}, "filepath", str)
         places = (path.parent / "images" / below, path.parent / "images", path.parent / below)

@@ -23,13 +23,15 @@ class DataSource:
         folder: root of the data set, in any layout of `training.data.coco`.
         weight: passes over its pictures per epoch: 1 all of them once, 2 twice, 0.5 half of them,
             chosen anew each epoch. In (0, 100].
+        layout: which to take where the folder holds several, see `training.data.layouts`.
     """
 
     folder: Path
     weight: float = 1.0
+    layout: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> DataSource:
+    def parse(cls, text: str, layout: str | None = None) -> DataSource:
         """Read `DIR` or `DIR=WEIGHT`, as the command line has it.
 
         Raises:
@@ -38,14 +40,14 @@ class DataSource:
         name, separator, number = text.rpartition("=")
         # A folder may have an equals sign in its own name.
         if not separator or not name or Path(text).is_dir():
-            return cls(Path(text))
+            return cls(Path(text), layout=layout)
         try:
             weight = float(number)
         except ValueError:
             raise DataError(f"{text}: the weight must be a number, got {number!r}") from None
         if not 0 < weight <= _LARGEST_WEIGHT:  # NaN fails too
             raise DataError(f"{text}: the weight must be above 0 and at most {_LARGEST_WEIGHT:g}")
-        return cls(Path(name), weight)
+        return cls(Path(name), weight, layout)
 
 
 @dataclass(frozen=True)

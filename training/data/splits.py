@@ -35,8 +35,8 @@ class Splits:
             DataError: a split is missing or broken, or too many of its pictures are.
         """
         # All annotations first: their mistakes show at once.
-        train = [load_split(source.folder, "train") for source in sources]
-        validation = load_split(sources[0].folder, "val")
+        train = [load_split(source.folder, "train", source.layout) for source in sources]
+        validation = load_split(sources[0].folder, "val", sources[0].layout)
         return cls(
             tuple(without_unreadable(part, max_unreadable) for part in train),
             without_unreadable(validation, max_unreadable),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from models.api import metadata as metadata_module
+from models.api.measured import Measured
 from models.api.metadata import ModelMetadata
 from models.layers.network_protocol import TrainableNetwork
 from training.data.dataset import TrainingVocabulary
@@ -69,33 +71,21 @@ def card(metadata: ModelMetadata) -> str:
         f"`{metadata.source}`" + (f" at commit {metadata.git_sha}" if metadata.git_sha else ""),
         "",
     ]
-    if metadata.metrics:
-        lines += [
-            "## Scores",
-            "",
-            f"Beam search of width {metadata.decode.num_beams}; lower-cased words without "
-            "punctuation; pycocoevalcap's scorers. No number here was measured on training "
-            "pictures.",
-            "",
-            *_table(metadata.metrics),
-        ]
-    if metadata.cider_by_precision:
-        lines += ["## CIDEr by number format", "", *_precision_table(metadata)]
+    if metadata.scores:
+        lines += ["## Scores", "", "By pycocoevalcap's scorers.", ""]
+        for how, measured in _by_conditions(metadata.scores).items():
+            lines += [how[:1].upper() + how[1:] + ":", "", *_table(measured)]
     if metadata.notes:
         lines += ["## Notes", "", *[f"- {note}" for note in metadata.notes], ""]
     return "\n".join(lines)
 
 
-def _precision_table(metadata: ModelMetadata) -> list[str]:
-    measured = metadata.cider_by_precision
-    splits = list(dict.fromkeys(split for scores in measured.values() for split in scores))
-    lines = ["| split | fp32 | " + " | ".join(measured) + " |", "|---" * (len(measured) + 2) + "|"]
-    for split in splits:
-        reference = metadata.metrics.get(split, {}).get("cider")
-        cells = [reference, *(scores.get(split) for scores in measured.values())]
-        shown = ["" if cell is None else METRICS["cider"].text(cell) for cell in cells]
-        lines.append(f"| {split} | " + " | ".join(shown) + " |")
-    return [*lines, ""]
+def _by_conditions(scores: Sequence[Measured]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return scores by how they were measured and by where."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for one in scores:
+        found.setdefault(one.conditions.how, {})[one.conditions.where] = one.scores
+    return found
 
 
 def _table(metrics: dict[str, dict[str, float]]) -> list[str]:

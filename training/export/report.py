@@ -16,6 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 from PIL import Image
 
+from models.api.measured import Conditions
 from models.api.metadata import ModelMetadata
 from training.data.coco import CaptionedImage, DataError
 from training.data.pictures import read_picture
@@ -47,22 +48,20 @@ class ReportContent:
     Attributes:
         model: how the user named the model.
         metadata: what the model says of itself.
-        data: name of the split, e.g. `flickr8k/val`.
+        conditions: how the scores were measured.
         images: the captioned pictures.
         captions: the model's caption of every picture, by image id.
         scores: over the whole split.
-        beams: beam width of the captions.
         unreadable: pictures that could not be read and count nowhere.
         log: the run's `log.jsonl`, if the model is a run.
     """
 
     model: str
     metadata: ModelMetadata
-    data: str
+    conditions: Conditions
     images: Sequence[CaptionedImage]
     captions: dict[int, str]
     scores: Scores
-    beams: int
     unreadable: int = 0
     log: Path | None = None
 
@@ -178,8 +177,7 @@ def _facts(content: ReportContent) -> list[str]:
         metadata.method,
         f"{metadata.parameters / 1e6:.1f} M parameters" if metadata.parameters else "",
         f"{content.scores.num_images:,} pictures",
-        f"{content.beams} beams" if content.beams > 1 else "greedy",
-        f"tokens: {content.scores.tokenizer}",
+        content.conditions.how,
         f"{content.unreadable} unreadable pictures left out" if content.unreadable else "",
     ]
     return [fact for fact in facts if fact]

@@ -22,11 +22,22 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR[=WEIGHT]",
         help="data set folder; =0.5 takes half of its pictures an epoch, =2 takes them twice",
     )
+    add_layout(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN")
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     add_image_cache(parser)
+
+
+def add_layout(parser: argparse.ArgumentParser) -> None:
+    """Add the layout of data that is taken of several."""
+    parser.add_argument(
+        "--layout",
+        metavar="NAME",
+        help="which captions to take where a data set folder holds several: 2017, 2014, plain or "
+        "the name of a dataset_*.json",
+    )
 
 
 def add_image_cache(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +50,9 @@ def write_start(
 ) -> None:
     """Write what `--resume` needs: vocabulary, data folders, step and, last, the recipe."""
     tokenizer.save(run)
-    sources = [{"folder": str(s.folder.resolve()), "weight": s.weight} for s in data]
+    sources = [
+        {"folder": str(s.folder.resolve()), "weight": s.weight, "layout": s.layout} for s in data
+    ]
     (run / run_directory.DATA_NAME).write_text(json.dumps(sources), encoding="utf-8")
     pictures = recipe.batch_images * recipe.accumulate * process_count()
     (run / run_directory.STEP_NAME).write_text(json.dumps(pictures), encoding="utf-8")
@@ -99,10 +112,11 @@ def read_sources(run: Path) -> list[DataSource]:
     path = run / run_directory.DATA_NAME
     try:
         return [
-            # Only the folder's name in runs that began before weights existed.
+            # Only the folder's name in runs that began before weights existed, no layout in those
+            # that began before one could be named.
             DataSource(Path(entry))
             if isinstance(entry, str)
-            else DataSource(Path(entry["folder"]), float(entry["weight"]))
+            else DataSource(Path(entry["folder"]), float(entry["weight"]), entry.get("layout"))
             for entry in json.loads(path.read_text(encoding="utf-8"))
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -15,6 +15,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArgumen
 
 from models.api import metadata as metadata_module
 from models.api.captioner import Captioner
+from models.api.measured import Conditions, Measured, Tokenisation
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.options import CaptionOptions
 from models.layers.network_protocol import TrainableNetwork
@@ -36,11 +37,14 @@ from training.loop.trainer import (
     RunLog,
     fix_what_does_not_learn,
 )
-from training.metrics.scores import HEADLINES, JUDGE, METRICS
+from training.metrics.scores import HEADLINES, JUDGE, METRICS, recorded
 from training.metrics.scoring import score
 from training.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+_TOKENIZER: Tokenisation = "words"
+"""What validations are scored by: the one of the runs and tables that were there before."""
 
 Export = Callable[[TrainableNetwork, TrainingVocabulary, ModelMetadata, Path], None]
 """Writes a model directory; see `training.export.model_directory.export`."""
@@ -96,6 +100,12 @@ class Session:
             Mixture(sizes, self.splits.weights, recipe.seed),
         )
 
+    @property
+    def conditions(self) -> Conditions:
+        """How `validate` measures: as `training.evaluate` would the exported model, in float32."""
+        part = self.splits.validation
+        return Conditions.of(part.name, len(part), self.metadata.decode, "fp32", _TOKENIZER)
+
     def validate(self) -> dict[str, float]:
         """Caption the validation split with the network as it is; return the headline scores."""
         images = self.splits.validation.images
@@ -111,16 +121,16 @@ class Session:
             )
         )
         references = {i.image_id: i.references for i in images if i.image_id in captions}
-        found = score(captions, references).values()
+        found = score(captions, references, tokenizer=_TOKENIZER).values()
         return {key: found[key] for key in HEADLINES if key in found}
 
     def keep(self, scores: dict[str, float]) -> None:
         """Export the network as the run's best model."""
-        metrics = {self.splits.validation.name: scores}
+        measured = Measured(conditions=self.conditions, scores=recorded(scores))
         self.export(
             self.network,
             self.tokenizer,
-            self.metadata.model_copy(update={"metrics": metrics, "cider_by_precision": {}}),
+            self.metadata.model_copy(update={"scores": [measured]}),
             self.run / run_directory.MODEL_NAME,
         )
 
@@ -130,7 +140,10 @@ class Session:
             kept = metadata_module.read(self.run / run_directory.MODEL_NAME)
         except BrokenModelError:
             return None
-        return kept.metrics.get(self.splits.validation.name, {}).get(JUDGE)
+        # Somebody may have recorded other scores since; a run that began before conditions were
+        # on record has one score only.
+        other = kept.metrics.get(self.splits.validation.name, {}).get(JUDGE)
+        return kept.measured_in("fp32", JUDGE).get(self.conditions, other)
 
     def trainer(
         self,
@@ -154,7 +167,7 @@ class Session:
         # What only some passes or no pass uses: a trunk that waits, or whose features are given.
         some_unused = self.recipe.frozen_epochs > 0 or kind is not CaptionTrainer
         callbacks: list[Any] = [
-            RunLog(self.run),
+            RunLog(self.run, self.conditions),
             Epochs(self.network, dataset, self.recipe),
             KeepBest(self.keep, self._kept()),
             ReadableEnough(dataset, self.recipe.max_unreadable),

@@ -20,10 +20,17 @@ from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.presets import Preset
-from models.captioners.cnn_transformer.tokenizer import EOS_ID, NUM_NEVER_PRODUCED, CaptionTokenizer
+from models.captioners.cnn_transformer.tokenizer import (
+    EOS_ID,
+    NUM_NEVER_PRODUCED,
+    SPECIAL_TOKENS,
+    UNK_ID,
+    CaptionTokenizer,
+)
 from models.layers.network_protocol import TrainableNetwork
 from models.registry import captioner_class
 from models.store import find
+from training.data.coco import DataError
 from training.data.dataset import TrainingVocabulary
 from training.data.splits import Splits
 from training.loop import run_directory
@@ -31,6 +38,9 @@ from training.loop.run_directory import MODEL_NAME, RunError
 from training.recipes.recipe import Recipe, RecipeError
 
 logger = logging.getLogger(__name__)
+
+_LEAST_KNOWN = 0.5
+"""Share of the captions' words that a vocabulary must know: of less no sentence can be learnt."""
 
 
 def model_directory(model: str) -> Path:
@@ -104,6 +114,7 @@ def start_afresh(
         run: an earlier run whose vocabulary is to be used; `None` makes one.
 
     Raises:
+        DataError: see `make_vocabulary`.
         RecipeError: the method is not trained from nothing, or see `build_network`.
         RunError: see `build_network`.
     """
@@ -113,12 +124,7 @@ def start_afresh(
             f"{recipe.method} is not trained from nothing: give --init MODEL, one that "
             "`python -m models import` brought, say"
         )
-    if run is not None:
-        tokenizer = CaptionTokenizer.load(run)
-    else:
-        tokenizer = CaptionTokenizer.train(
-            splits.captions, recipe.min_word_count, recipe.max_vocabulary
-        )
+    tokenizer = CaptionTokenizer.load(run) if run is not None else make_vocabulary(recipe, splits)
     network = build_network(recipe, kind.preset, len(tokenizer), trunk)
     with torch.no_grad():
         network.output_bias.copy_(log_frequencies(tokenizer, splits.captions))
@@ -142,6 +148,35 @@ def start_afresh(
     return network, tokenizer, metadata
 
 
+def make_vocabulary(recipe: Recipe, splits: Splits) -> CaptionTokenizer:
+    """Return a vocabulary of the training captions' words.
+
+    Raises:
+        DataError: it has no word, or so few that most of what the captions say is not in it.
+    """
+    names = ", ".join(part.name for part in splits.train)
+    try:
+        tokenizer = CaptionTokenizer.train(
+            splits.captions, recipe.min_word_count, recipe.max_vocabulary
+        )
+    except ValueError as error:
+        raise DataError(
+            f"{names}: {error}: {len(splits.captions)} captions are too few for min_word_count "
+            f"{recipe.min_word_count}; --set min_word_count=1 keeps every word"
+        ) from error
+    ids = [token for text in splits.captions for token in tokenizer.encode(text)]
+    known = 1 - ids.count(UNK_ID) / len(ids)
+    if known < _LEAST_KNOWN:
+        limit = "" if recipe.max_vocabulary is None else f", max_vocabulary {recipe.max_vocabulary}"
+        raise DataError(
+            f"{names}: the vocabulary has {len(tokenizer) - len(SPECIAL_TOKENS)} words, which are "
+            f"{known:.0%} of the {len(ids):,} words of the captions (min_word_count "
+            f"{recipe.min_word_count}{limit}); at least {_LEAST_KNOWN:.0%} are needed: more "
+            "captions, or other limits with --set"
+        )
+    return tokenizer
+
+
 def go_on_from(
     init: Path, recipe: Recipe, splits: Splits
 ) -> tuple[TrainableNetwork, TrainingVocabulary, ModelMetadata]:
@@ -149,6 +184,7 @@ def go_on_from(
 
     Raises:
         BrokenModelError: `init` is damaged or of a method that cannot be trained so.
+        DataError: its vocabulary knows less than half of the captions' words.
         RecipeError: the recipe is of another method, or sets what the model has settled.
     """
     captioner = load_trainable(init)
@@ -161,13 +197,18 @@ def go_on_from(
     tokenizer = cast(TrainingVocabulary, captioner.tokenizer)
     if network.unknown_id is not None:
         tokens = [token for text in splits.captions for token in tokenizer.encode(text)]
-        unknown = 100 * tokens.count(network.unknown_id) / max(len(tokens), 1)
-        logger.info("the model's vocabulary lacks %.1f %% of the captions' words", unknown)
+        unknown = tokens.count(network.unknown_id) / max(len(tokens), 1)
+        logger.info("the model's vocabulary lacks %.1f %% of the captions' words", 100 * unknown)
+        if 1 - unknown < _LEAST_KNOWN:
+            raise DataError(
+                f"{', '.join(part.name for part in splits.train)}: the vocabulary of --init lacks "
+                f"{unknown:.0%} of the captions' words; at least {_LEAST_KNOWN:.0%} must be known: "
+                "train a new network on captions in another language"
+            )
     metadata = began.model_copy(
         update={
             "data": [*began.data, *(d for d in splits.described if d not in began.data)],
-            "metrics": {},
-            "cider_by_precision": {},
+            "scores": [],
             "notes": [],
             "git_sha": run_directory.git_sha(),
             "source": f"{began.source}, then python -m training.train --init",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from models.api.measured import Conditions
 from models.layers.network_protocol import IGNORED, TrainableNetwork
 from training.data.dataset import CaptionDataset
 from training.data.machine import of_main
@@ -149,14 +150,9 @@ class CaptionTrainer(Trainer):
     def _validated(self) -> dict[str, float]:
         network = self.accelerator.unwrap_model(self.model)
         network.eval()
-        mixed: Any = (
-            torch.autocast(network.device.type, torch.bfloat16)
-            if self.args.bf16
-            else contextlib.nullcontext()
-        )
         try:
-            with mixed:
-                return self.validate()
+            # In float32, whatever training computes in: the scores are recorded as such.
+            return self.validate()
         finally:
             network.train()
 
@@ -179,10 +175,15 @@ class Averaging(TrainerCallback):
 
 
 class RunLog(TrainerCallback):
-    """Writes every log entry to the run's `log.jsonl` and the scores to the terminal."""
+    """Writes every log entry to the run's `log.jsonl` and the scores to the terminal.
 
-    def __init__(self, run: Path) -> None:
-        self.run = run
+    Args:
+        run: the run's folder.
+        conditions: how validations measure; stands beside their scores.
+    """
+
+    def __init__(self, run: Path, conditions: Conditions) -> None:
+        self.run, self.conditions = run, conditions
 
     def on_log(
         self,
@@ -194,10 +195,14 @@ class RunLog(TrainerCallback):
     ) -> None:
         """Append the entry, once, whatever the number of processes."""
         if state.is_world_process_zero and logs:
-            append_log(self.run, {"step": state.global_step, "epoch": state.epoch, **logs})
+            entry = {"step": state.global_step, "epoch": state.epoch, **logs}
+            if LOGGED + JUDGE in logs:
+                entry["conditions"] = self.conditions.model_dump(mode="json")
+            append_log(self.run, entry)
             epoch = state.epoch or 0.0
             if LOGGED + JUDGE in logs:
-                logger.info("epoch %.2f: %s", epoch, headlines(logs))
+                where, how = self.conditions.where, self.conditions.how
+                logger.info("epoch %.2f: %s on %s; %s", epoch, headlines(logs), where, how)
             elif "loss" in logs:
                 logger.info(
                     "epoch %.2f, step %d of %d: loss %.4f",
@@ -253,7 +258,9 @@ class KeepBest(TrainerCallback):
             return
         if METRICS[JUDGE].improves(judged, self.best):
             self.best = judged
-            self.export({k.removeprefix(LOGGED): v for k, v in (metrics or {}).items()})
+            # `Trainer` has put the epoch beside them.
+            scores = {k: v for k, v in (metrics or {}).items() if k.startswith(LOGGED)}
+            self.export({k.removeprefix(LOGGED): v for k, v in scores.items()})
 
 
 class ReadableEnough(TrainerCallback):

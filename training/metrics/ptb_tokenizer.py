@@ -32,6 +32,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from models.api.measured import Tokenisation
 from training.metrics.ptb_rules import RULES, Rule
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def java_available() -> bool:
 def tokenize_references(
     references: Mapping[_Key, Sequence[str]],
     prefer: Literal["auto", "java", "python"] = "auto",
-) -> tuple[dict[_Key, list[str]], str]:
+) -> tuple[dict[_Key, list[str]], Tokenisation]:
     """Tokenise lists of captions by image id; also name the tokeniser that was used.
 
     `prefer`: "java" (the official one), "python", or "auto": Java where it is found and runs.

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Annotated, Literal, get_type_hints
 
+from models.api.measured import Tokenisation
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -61,7 +63,7 @@ class Scores:
     captions.
 
     Attributes:
-        tokenizer: the one in fact used: "words", "ptb-python" or "ptb-java".
+        tokenizer: the one in fact used.
         num_images: pictures scored.
         distinct_captions: different captions after tokenisation.
         per_image_cider: by image id.
@@ -124,7 +126,7 @@ class Scores:
             headline=True,
         ),
     ]
-    tokenizer: str
+    tokenizer: Tokenisation
     num_images: int
     distinct_captions: int
     per_image_cider: dict[int, float] = field(repr=False)
@@ -139,6 +141,15 @@ class Scores:
         """Return the metrics that were computed, by key."""
         found = {key: getattr(self, key) for key in METRICS}
         return {key: value for key, value in found.items() if value is not None}
+
+
+def recorded(values: Mapping[str, float]) -> dict[str, float]:
+    """Return those of some values that a model's record holds: scores against references."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key in METRICS and METRICS[key].against_references
+    }
 
 
 def declared(kind: type[Scores]) -> dict[str, Metric]:

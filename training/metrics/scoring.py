@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from models.api.measured import Tokenisation
 from training.metrics.scores import JAVA_METRICS, METRICS, Scores
 
 _log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ def _check(
 
 def _tokenise(
     captions: dict[int, list[str]], tokenizer: Tokenizer
-) -> tuple[dict[int, list[str]], str]:
+) -> tuple[dict[int, list[str]], Tokenisation]:
     """Tokenise every caption; the second value names the tokeniser used."""
     if tokenizer == "words":
         return {i: [words(c) for c in group] for i, group in captions.items()}, "words"

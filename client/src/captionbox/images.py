@@ -5,7 +5,6 @@ A path, the file's bytes, a binary file object, a Pillow image, an http(s) URL o
 
 from __future__ import annotations
 
-import base64
 import binascii
 import io
 import os
@@ -23,6 +22,16 @@ SUFFIXES = frozenset(
 )
 """Files that are taken for images when a folder is searched. The server reads most of these kinds,
 and says so where it does not."""
+
+
+_AROUND = "".join(map(chr, range(0x21)))
+"""What browsers strip from a URL's ends: control characters and blanks."""
+
+_LINES = {ord(letter): None for letter in "\t\n\r"}
+"""What they leave out of a URL wherever it stands."""
+
+_BLANKS = b"\t\n\f\r "
+_PLAIN_LETTERS = bytes.maketrans(b"-_", b"+/")
 
 
 class BinaryReader(Protocol):
@@ -81,10 +90,10 @@ def load(image: ImageInput) -> Upload | Link:
         ImageInputError: there is no such file, it cannot be read, or there is nothing in it.
         TypeError: `image` is none of the things an image may be.
     """
-    if isinstance(image, str) and is_url(image):
-        if image[:5].lower() != "data:":
-            return Link(image)
+    if isinstance(image, str) and _is_data_url(image):
         name, content = "image", _from_data_url(image)
+    elif isinstance(image, str) and is_url(image):
+        return Link(image)
     elif isinstance(image, (str, os.PathLike)):
         path = Path(image)
         name, content = path.name, _read(path, path.read_bytes)
@@ -134,16 +143,26 @@ def _from_file(file: BinaryReader) -> tuple[str, bytes]:
     return name or "image", bytes(content)
 
 
+def _is_data_url(text: str) -> bool:
+    return text[:5].lower() == "data:" or text.lstrip(_AROUND)[:5].lower() == "data:"
+
+
 def _from_data_url(url: str) -> bytes:
-    header, comma, payload = url.partition(",")
+    """Return what a `data:` URL (RFC 2397) holds, read as the server and browsers read it.
+
+    Line breaks, blanks, the letters for URLs (`-`, `_`) and wrong padding leave no doubt about the
+    content; what comes after a `#` is no part of it.
+    """
+    head, comma, tail = url.lstrip(_AROUND)[5:].partition(",")
     if not comma:
         raise ImageInputError("the data: URL has no comma, so no data")
-    content = unquote_to_bytes(payload)
-    if not header.lower().endswith(";base64"):
-        return content
-    content = b"".join(content.split()).rstrip(b"=")
+    tail = tail.partition("#")[0]
+    _, semicolon, last = head.translate(_LINES).rpartition(";")
+    if not semicolon or last.strip(_AROUND).lower() != "base64":
+        return unquote_to_bytes(tail.rstrip(_AROUND).translate(_LINES))
+    letters = unquote_to_bytes(tail).translate(_PLAIN_LETTERS, _BLANKS).rstrip(b"=")
     try:
-        return base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
+        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4), strict_mode=True)
     except binascii.Error as error:
         raise ImageInputError(f"the data: URL is not valid base64: {error}") from error
 

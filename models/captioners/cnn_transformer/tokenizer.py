@@ -1,8 +1,8 @@
 """Word tokenizer of the caption decoders: trained on captions, saved with the model.
 
 Words are lower-cased, punctuation is dropped, hyphens and apostrophes inside words stay, "'s" is a
-token of its own. Any script works: letters are Unicode letters. Built on the `tokenizers` library;
-the file is an ordinary `tokenizer.json`. No torch, no transformers.
+token of its own. Any script with blanks between words works: letters are Unicode letters. Built on
+the `tokenizers` library; the file is an ordinary `tokenizer.json`. No torch, no transformers.
 """
 
 from __future__ import annotations

@@ -54,9 +54,10 @@ def hub_defaults(source: Path) -> DecodeDefaults:
     """
     path = source / generation_config.FILE_NAME
     content = read_json(path) if path.is_file() else {}
-    # `max_length` counts the start token.
-    longest = content["max_length"] - 1 if content.get("max_length") else None
-    return decode_defaults({"max_new_tokens": longest, **content}, DEFAULTS, strict=True)
+    longest = content.get("max_length")
+    if content.get("max_new_tokens") is None and isinstance(longest, int):
+        content["max_new_tokens"] = longest - 1  # it counts the start token
+    return decode_defaults(content, DEFAULTS)
 
 
 def _model_type(config: dict[str, Any], part: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoModelForImageTextToText
@@ -23,9 +22,6 @@ from models.checkpoints.pretrained import (
     read_json,
     save_network,
 )
-
-# Longer captions than these are possible, but not what alt text wants by default.
-_LONGEST_DEFAULT = 48
 
 
 def convert(directory: Path, target: Path, fetched: bool = False) -> ModelMetadata:
@@ -63,9 +59,7 @@ def convert(directory: Path, target: Path, fetched: bool = False) -> ModelMetada
     return ModelMetadata(
         method=METHOD,
         preprocess=spec,
-        decode=decode_defaults(
-            _generation(family.network.generation_config), family.decode, strict=False
-        ),
+        decode=decode_defaults(family.network.generation_config.to_dict(), family.decode),
         vocabulary_sha256=family.vocabulary_hash(),
         parameters=sum(weights.numel() for weights in family.network.parameters()),
         notes=family.notes(settings),
@@ -85,14 +79,3 @@ def _check(family: Family, spec: PreprocessSpec) -> None:
             family.step(torch.zeros(1, dtype=torch.int64), NetworkState.start(prefill, 1))
     except Exception as error:  # jinja, tokenizers, torch and transformers raise many kinds
         raise ModelImportError(f"the network cannot read a picture: {error}") from error
-
-
-def _generation(settings: Any) -> dict[str, Any]:
-    """Return what transformers' `GenerationConfig` says, as far as it is meant for captions."""
-    found = dict(settings.to_dict())
-    # Both are what is there where nobody chose: one beam, and room for a conversation.
-    if found.get("num_beams") == 1:
-        found["num_beams"] = None
-    if found.get("max_new_tokens"):
-        found["max_new_tokens"] = min(found["max_new_tokens"], _LONGEST_DEFAULT)
-    return found

@@ -188,6 +188,17 @@ def test_sampled_log_prob_is_the_models_own() -> None:
         assert hypothesis.log_prob == pytest.approx(model.log_prob(2, hypothesis.tokens), abs=1e-4)
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_what_is_forbidden_does_not_make_the_rest_likelier(size: int) -> None:
+    model = ToyModel(1, sharpness=0.5)
+    how = settings(max_tokens=8, num_return=64, no_repeat_ngram=size)
+    drawn = sample(model.step, model.start([2]), 1, how, CPU, [1])[0]
+    assert max(len(hypothesis.tokens) for hypothesis in drawn) > 2 * size
+    for hypothesis in drawn:
+        # As beam search has it: the model's own, however much of it was not allowed.
+        assert hypothesis.log_prob == pytest.approx(model.log_prob(2, hypothesis.tokens), abs=1e-4)
+
+
 def test_samples_follow_the_distribution() -> None:
     model = ToyModel(9)
     how = settings(max_tokens=1, num_return=4000)

@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 import models.api.metadata as metadata_module
 from models import choose
 from models.api.device import Precision, PrecisionSetting, keeps_its_scores
+from models.api.measured import Conditions, Measured
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
@@ -221,8 +222,23 @@ def directory(
 
 def with_scores(directory: Path, int8: float) -> None:
     found = metadata_module.read(directory)
-    scores = {"metrics": {"a": {"cider": 0.6}}, "cider_by_precision": {"int8": {"a": int8}}}
-    metadata_module.write(directory, found.model_copy(update=scores))
+    for precision, cider in (("fp32", 0.6), ("int8", int8)):
+        how = Conditions(data="a", num_beams=3, precision=precision)  # type: ignore[arg-type]
+        found = found.with_scores(Measured(conditions=how, scores={"cider": cider}))
+    # Neither in a way in which float32 was not measured says anything of int8.
+    how = Conditions(data="a", num_beams=1)
+    found = found.with_scores(Measured(conditions=how, scores={"cider": 0.1}))
+    metadata_module.write(directory, found)
+
+
+def test_only_what_was_measured_alike_is_compared(directory: Path) -> None:
+    with_scores(directory, 0.599)
+    found = metadata_module.read(directory)
+    reference = found.measured_in("fp32", "cider")
+    assert keeps_its_scores(found.measured_in("int8", "cider"), reference)
+    wider = Conditions(data="a", num_beams=5, precision="int8")
+    found = found.with_scores(Measured(conditions=wider, scores={"cider": 0.7}))
+    assert not keeps_its_scores(found.measured_in("int8", "cider"), reference)
 
 
 class Clock:

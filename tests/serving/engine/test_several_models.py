@@ -88,6 +88,8 @@ def test_the_list_tells_what_each_can_do(client: httpx.Client) -> None:
     assert (vit_gpt2.input.height, vit_gpt2.input.width, vit_gpt2.input.fit) == (64, 64, "squash")
     assert vit_gpt2.data == ["coco/train: 82,783 pictures"]
     assert vit_gpt2.metrics == {"coco/val": {"cider": 0.9}}
+    (measured,) = vit_gpt2.scores
+    assert measured.scores == {"cider": 0.9} and measured.conditions.data == "coco/val"
     assert vit_gpt2.licence == "apache-2.0"
     assert vit_gpt2.source.startswith("imported from directory ")
     assert client.get("/v1/models/vit-gpt2").json() == vit_gpt2.model_dump()

@@ -191,6 +191,104 @@ def test_missing_pictures_and_splits_are_named(tmp_path: Path) -> None:
         load_split(tmp_path / "nowhere", "val")
 
 
+def test_a_caption_without_a_word_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = changed("annotations", 1, "caption", "\N{DOG FACE} … !")
+    path = write(tmp_path / "captions.json", content)
+    assert [image.image_id for image in read_coco(path, [tmp_path])] == [7]
+    assert caplog.messages == ["captions.json: left out 2 captions without a word"]
+    path = write(tmp_path / "dataset_x.json", karpathy(sentences=[{"raw": "..."}]))
+    with pytest.raises(DataError, match="no captioned picture"):
+        read_karpathy(path, "train")
+
+
+UNPARTED = {
+    "Chinese": ["一只狗在草地上奔跑", "一只猫坐在桌子上。", "男孩在玩滑板,旁边有一条狗"],
+    "Japanese": ["草の上を走る犬", "机に座る猫", "スケートボードに乗る少年。"],
+    "Thai": ["สุนัขวิ่งบนหญ้า", "แมวนั่งบนโต๊ะ", "เด็กผู้ชายเล่นสเก็ตบอร์ด"],
+    "Khmer": ["ឆ្កែរត់លើស្មៅ", "ឆ្មាអង្គុយលើតុ"],
+}
+PARTED = {
+    "Chinese": ["一只 狗 在 草地 上 奔跑", "一只 猫 坐 在 桌子 上 。"],
+    "Japanese": ["草 の 上 を 走る 犬", "スケートボード に 乗る 少年 。"],
+    "Thai": ["สุนัข วิ่ง บน หญ้า", "เด็กผู้ชาย เล่น สเก็ตบอร์ด"],
+    "labels": ["狗", "自行车", "猫"],
+    "Korean": ["개가 잔디 위를 달린다", "고양이가 책상에 앉아 있다"],
+    "Hindi": ["एक कुत्ता घास पर दौड़ रहा है", "एक बिल्ली"],
+    "German": ["Ein Hund läuft über die Straße", "Donaudampfschifffahrtsgesellschaft"],
+    "English with a sign": ["A sign that says 欢迎光临北京欢迎你", *["A dog runs."] * 20],
+}
+
+
+def captioned(root: Path, captions: list[str]) -> Path:
+    (root / "images").mkdir(parents=True)
+    numbers = range(len(captions))
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in numbers],
+        "annotations": [{"id": i, "image_id": i, "caption": captions[i]} for i in numbers],
+    }
+    write(root / "annotations" / "captions_train.json", content)
+    return root
+
+
+@pytest.mark.parametrize("language", UNPARTED)
+def test_captions_without_blanks_between_words_are_named(tmp_path: Path, language: str) -> None:
+    captions = UNPARTED[language]
+    root = captioned(tmp_path / "mine", captions)
+    count = len(captions)
+    with pytest.raises(DataError, match=rf"^mine/train: {count} of {count} captions are in a") as e:
+        load_split(root, "train")
+    assert captions[0] in str(e.value) and "blanks between the words" in str(e.value)
+    mixed = captioned(tmp_path / "mixed", [*captions, *["A dog runs."] * 8])
+    with pytest.raises(DataError, match=rf"mixed/train: {count} of {count + 8} captions"):
+        load_split(mixed, "train")
+
+
+@pytest.mark.parametrize("language", PARTED)
+def test_captions_with_blanks_between_words_are_words(tmp_path: Path, language: str) -> None:
+    assert load_split(captioned(tmp_path, PARTED[language]), "train").captions == PARTED[language]
+
+
+def several_layouts(root: Path) -> Path:
+    """COCO's own files and Karpathy's, which call the same picture `val` and `train`."""
+    captioned(root, ["A dog."])
+    for year, split in (("2017", "train"), ("2014", "val")):
+        write(root / "annotations" / f"captions_{split}{year}.json", CONTENT)
+        (root / f"{split}{year}").mkdir()
+    write(root / "dataset_x.json", karpathy(split="test"))
+    return root
+
+
+def test_of_several_layouts_one_must_be_named(tmp_path: Path) -> None:
+    root = several_layouts(tmp_path)
+    for split in ("train", "val", "test"):
+        with pytest.raises(DataError, match="in several layouts, whose splits may share") as error:
+            load_split(root, split)
+        assert "2017, 2014, plain, dataset_x.json; name one with --layout" in str(error.value)
+    with pytest.raises(DataError, match="with --layout, not '2015'"):
+        load_split(root, "train", "2015")
+
+
+@pytest.mark.parametrize(
+    ("layout", "splits"),
+    [("2017", {"train": 2}), ("2014", {"val": 2}), ("plain", {"train": 1}),
+     ("dataset_x.json", {"test": 1})],
+)  # fmt: skip
+def test_all_splits_are_of_the_layout_that_is_named(
+    tmp_path: Path, layout: str, splits: dict[str, int]
+) -> None:
+    root = several_layouts(tmp_path)
+    for split in ("train", "val", "test"):
+        if split in splits:
+            assert len(load_split(root, split, layout)) == splits[split]
+        else:
+            with pytest.raises(DataError, match=r"no captions for the split|no captioned picture"):
+                load_split(root, split, layout)
+
+
+def test_a_folder_with_one_layout_needs_no_name(shapes: Path) -> None:
+    assert load_split(shapes, "val", "2017") == load_split(shapes, "val")
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data")
 def test_the_official_file_and_layouts() -> None:
     assert len(read_coco(SHARED / "captions_val2017.json", [SHARED])) == 5000

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from models.api.measured import Conditions
 from models.api.metadata import ModelMetadata
 from models.api.options import DecodeDefaults
 from models.api.preprocessing import PreprocessSpec
@@ -65,7 +66,8 @@ def content(shapes: Path, log: Path | None = None, **changes: object) -> ReportC
         git_sha="abcdef",
     )
     fields = {"images": images, "captions": captions, "scores": scores, **changes}
-    return ReportContent("my model", metadata, "shapes/val", beams=3, log=log, **fields)  # type: ignore[arg-type]
+    how = Conditions.of("shapes/val", len(captions), DecodeDefaults(), "fp32", scores.tokenizer)
+    return ReportContent("my model", metadata, how, log=log, **fields)  # type: ignore[arg-type]
 
 
 def test_shows_scores_and_pictures(shapes: Path, tmp_path: Path) -> None:
@@ -73,6 +75,8 @@ def test_shows_scores_and_pictures(shapes: Path, tmp_path: Path) -> None:
     page = Page(page_file.read_text(encoding="utf-8"))
     assert page.open == []
     assert "my model on shapes/val" in page.text
+    assert "beam search of width 3, up to 24 tokens" in page.text
+    assert "fp32, lower-cased words without punctuation" in page.text
     shown = page.values("img", "src")
     assert len(shown) == 12
     for source in shown:

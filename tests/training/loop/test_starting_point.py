@@ -10,8 +10,10 @@ from transformers import EfficientNetConfig, EfficientNetModel
 from models.backbones import BACKBONES
 from models.backbones.efficientnet import EfficientNetTrunk
 from models.captioners.cnn_transformer.presets import COMPACT, KERAS_EXAMPLE
+from training.data.coco import CaptionData, CaptionedImage, DataError
+from training.data.splits import Splits
 from training.loop.run_directory import RunError
-from training.loop.starting_point import build_network
+from training.loop.starting_point import build_network, go_on_from, make_vocabulary
 from training.recipes.recipe import RecipeError, load_recipe
 
 
@@ -59,6 +61,61 @@ def test_a_backbone_without_weights_says_so() -> None:
 def test_weights_of_no_such_file(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"--trunk .*none\.safetensors: "):
         build_network(load_recipe("compact"), COMPACT, 20, str(tmp_path / "none.safetensors"))
+
+
+def splits(*captions: str) -> Splits:
+    images = tuple(CaptionedImage(i, Path(f"{i}.jpg"), (c,)) for i, c in enumerate(captions))
+    return Splits((CaptionData("mine/train", images),), CaptionData("mine/val", images), (1.0,))
+
+
+EIGHT = [f"a {colour} ball" for colour in "red blue green white black pink brown grey".split()]
+
+
+@pytest.mark.parametrize(
+    ("captions", "overrides", "message"),
+    [
+        (
+            EIGHT[:3],
+            [],
+            "mine/train: no word occurs at least 4 times in the captions: 3 captions are too few "
+            "for min_word_count 4; --set min_word_count=1 keeps every word",
+        ),
+        (
+            [f"{one} {two}" for one in "uvwxyz" for two in "klmnop"] + ["word"] * 4,
+            ["min_word_count=7"],
+            "no word occurs at least 7 times",
+        ),
+        (
+            [*EIGHT, *(f"tall {number} trees over there" for number in range(3))],
+            [],
+            "mine/train: the vocabulary has 2 words, which are 41% of the 39 words of the captions "
+            "(min_word_count 4); at least 50% are needed",
+        ),
+        (
+            EIGHT,
+            ["min_word_count=1", "max_vocabulary=5"],
+            "the vocabulary has 1 words, which are 33% of the 24 words of the captions "
+            "(min_word_count 1, max_vocabulary 5)",
+        ),
+    ],
+)
+def test_a_vocabulary_that_knows_too_little_is_told_before_training(
+    captions: list[str], overrides: list[str], message: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        make_vocabulary(load_recipe("compact", overrides), splits(*captions))
+    assert message in str(error.value)
+
+
+def test_a_small_vocabulary_that_knows_the_words_will_do() -> None:
+    assert len(make_vocabulary(load_recipe("compact", ["min_word_count=1"]), splits("dog"))) == 5
+
+
+def test_a_vocabulary_in_another_language_is_told(tiny_model: Path) -> None:
+    recipe = load_recipe("compact")
+    german = splits("ein hund läuft über die straße", "eine katze sitzt am fenster")
+    with pytest.raises(DataError, match="mine/train: the vocabulary of --init lacks 100%"):
+        go_on_from(tiny_model, recipe, german)
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -169,6 +169,12 @@ def test_case(caption: str, tokens: str) -> None:
     assert tokenize(caption) == tokens
 
 
+def test_the_end_of_the_last_line_may_matter() -> None:
+    """As Java has it."""
+    assert tokenize_captions({0: ["K. The"]}) == {0: ["k. the"]}
+    assert tokenize_captions({0: ["K. The", ""]}) == {0: ["k the", ""]}
+
+
 def test_mapping_keeps_keys_counts_and_order() -> None:
     captions = {7: ["A dog.", ""], "x": [], 3: ("A cat!",)}
     assert tokenize_captions(captions) == {7: ["a dog", ""], "x": [], 3: ["a cat"]}
@@ -256,7 +262,8 @@ def test_letters_digits_and_spaces_are_kept_and_tokenising_again_changes_nothing
 def test_captions_together_differ_from_alone_only_in_a_final_full_stop(
     captions: list[str],
 ) -> None:
-    together = tokenize_captions({0: captions})[0]
+    # As in `tokenize`: what ends the last line may matter ("K. The").
+    together = tokenize_captions({0: [*captions, ""]})[0][:-1]
     assert len(together) == len(captions)
     for caption, tokens in zip(captions, together, strict=True):
         assert tokens.rstrip(".") == tokenize(caption).rstrip(".")

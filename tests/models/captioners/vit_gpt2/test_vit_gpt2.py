@@ -374,7 +374,18 @@ def test_generation_config_gives_the_decode_defaults(tmp_path: Path) -> None:
     path.write_text('{"num_beams": 2, "max_length": 21, "eos_token_id": 5}')
     found = hub_defaults(tmp_path)
     assert (found.num_beams, found.max_length, found.length_penalty) == (2, 20, 1.0)
-    path.write_text('{"num_beams": 500}')
+    # As the families read theirs: nothing of it stops an import or is dropped.
+    for content, beams, longest in (
+        ('{"num_beams": 500}', 4, 16),
+        ('{"max_length": 512}', 4, 48),
+        ('{"max_length": 21, "max_new_tokens": null}', 4, 20),
+        ('{"max_length": 512, "max_new_tokens": 30}', 4, 30),
+        ('{"max_length": "long", "num_beams": 1}', 4, 16),
+    ):
+        path.write_text(content)
+        found = hub_defaults(tmp_path)
+        assert (found.num_beams, found.max_length) == (beams, longest), content
+    path.write_text("[")
     with pytest.raises(ModelImportError, match="generation_config"):
         hub_defaults(tmp_path)
 
