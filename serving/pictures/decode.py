@@ -6,10 +6,10 @@ import asyncio
 import logging
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import TypeAlias, cast
 
 from models.api.preprocessing import Pixels, PreprocessSpec
 from models.pictures.kinds import PictureError, Refusal
@@ -27,9 +27,14 @@ logger = logging.getLogger(__name__)
 WORKER_BYTES = 45 * 1024 * 1024
 """What a worker that has nothing to do takes at most; a test holds it."""
 
+_LARGE_FILE = 1024 * 1024
+
 _SHARE_OF_MEMORY = 8
 _GRACE_SECONDS = 5.0
 _ENDED_BY = {-signal.SIGALRM: "time", -signal.SIGPROF: "time", -signal.SIGKILL: "killed"}
+
+
+_Outcome: TypeAlias = tuple[Answer, Pixels]
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Decoder:
 
     Memory: small pictures are bounded by the workers, and by what each may take beside the pixels.
     The pixels of all larger ones together may take as much as one picture of the most pixels in
-    the most expensive format. One worker is never given a large picture.
+    the most expensive format. One worker is never given a large picture, or a large file.
 
     Args:
         max_pixels: most pixels that a picture may have.
@@ -136,18 +141,37 @@ class Decoder:
                 503 there is no worker.
         """
         ask = partial(self._ask, data, spec, proceed)
-        answer, pixels = await ask(0)
-        if answer.outcome == "needs room":
+        if len(data) > _LARGE_FILE:
+            # Already to hand it over takes a worker's time.
             async with self._large:
-                room = await self._memory.take(answer.bytes_needed)
-                try:
-                    answer, pixels = await ask(answer.bytes_needed)
-                finally:
-                    self._memory.give_back(room)
+                answer, pixels = await self._with_room(await ask(0), ask)
+        else:
+            answer, pixels = await ask(0)
+            if answer.outcome == "needs room":
+                async with self._large:
+                    answer, pixels = await self._with_room((answer, pixels), ask)
         if answer.outcome != "done":
             raise _refused(answer)
         info = ImageInfo(width=answer.width, height=answer.height, format=answer.format)
         return Decoded(pixels, info, answer.seconds)
+
+    async def _with_room(
+        self, first: _Outcome, ask: Callable[[int], Awaitable[_Outcome]]
+    ) -> _Outcome:
+        """Have a picture decoded with the memory that it needs, if it needs any set aside.
+
+        Args:
+            first: what became of it without.
+            ask: has it decoded.
+        """
+        needed = first[0].bytes_needed
+        if first[0].outcome != "needs room":
+            return first
+        room = await self._memory.take(needed)
+        try:
+            return await ask(needed)
+        finally:
+            self._memory.give_back(room)
 
     def close(self) -> None:
         """End the workers."""
@@ -155,7 +179,7 @@ class Decoder:
 
     async def _ask(
         self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None], room: int
-    ) -> tuple[Answer, Pixels]:
+    ) -> _Outcome:
         """Have a worker decode a picture; another one, if the first was killed from outside.
 
         That need not be the picture's fault. If it happens again, it probably is.
@@ -171,7 +195,7 @@ class Decoder:
 
     async def _ask_one(
         self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None], room: int
-    ) -> tuple[Answer, Pixels]:
+    ) -> _Outcome:
         worker, reason = await self._workers.take(), ""
         try:
             proceed()
