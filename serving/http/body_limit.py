@@ -14,6 +14,7 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.base.machine import available_cores
 from serving.base.problems import Problem
 from serving.http.problem_answers import render
 
@@ -22,21 +23,32 @@ _DRAIN_FACTOR = 4
 
 
 _LARGE_BYTES = 1024 * 1024
-_MOST_RATE = 64 * 1024 * 1024
-"""Bytes a second that are read of large bodies where several come at once."""
+_RATE = 20 * 1024 * 1024
+"""Bytes a second and core that are read of large bodies where several come at once: a core moves
+about six times as many, and is to have time for the captions."""
+
+_DRAIN_RATE = 8 * 1024 * 1024
+"""Bytes a second that are read, and dropped, of all bodies that were refused."""
 
 
 class Turns:
-    """Lets the pieces of large bodies pass one at a time. One event loop."""
+    """Lets the pieces of large bodies pass one at a time. One event loop.
 
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+    Args:
+        rate: bytes a second where several wait.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._turn, self._rate, self._waiting = asyncio.Lock(), rate, 0
 
     async def wait(self, size: int) -> None:
         """Wait for the turn of a piece of `size` bytes; whatever else is ready goes first."""
-        pause = size / _MOST_RATE if self._turn.locked() else 0.0
-        async with self._turn:
-            await asyncio.sleep(pause)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                await asyncio.sleep(size / self._rate if self._waiting > 1 else 0)
+        finally:
+            self._waiting -= 1
 
 
 class BodyLimitMiddleware:
@@ -52,7 +64,7 @@ class BodyLimitMiddleware:
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app, self.max_bytes = app, max_bytes
-        self._turns = Turns()
+        self.turns, self.drain_turns = Turns(_RATE * available_cores()), Turns(_DRAIN_RATE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -61,7 +73,7 @@ class BodyLimitMiddleware:
             return
         length = Headers(scope=scope).get("content-length", "")
         announced = int(length) if length.isdecimal() else 0
-        refusal = _Refusal(self.max_bytes, announced, self._turns, receive, send)
+        refusal = _Refusal(self, announced, receive, send)
         if announced > self.max_bytes:
             await render(refusal.problem(), scope)(scope, receive, refusal.send)
             return
@@ -76,10 +88,11 @@ class _Refusal:
     """
 
     def __init__(
-        self, max_bytes: int, announced: int, turns: Turns, receive: Receive, send: Send
+        self, limit: BodyLimitMiddleware, announced: int, receive: Receive, send: Send
     ) -> None:
-        self.max_bytes, self._receive, self._send = max_bytes, receive, send
-        self._announced, self._turns = announced, turns
+        self.max_bytes, self._receive, self._send = limit.max_bytes, receive, send
+        self._announced = announced
+        self._turns, self._drain_turns = limit.turns, limit.drain_turns
         self._refused = False
         self._counted = 0
         self._ended = False
@@ -123,6 +136,6 @@ class _Refusal:
         while not self._ended and dropped < self.max_bytes * _DRAIN_FACTOR:
             message = await self._receive()
             size = len(message.get("body", b""))
-            await self._turns.wait(size)
+            await self._drain_turns.wait(size)
             dropped += size
             self._ended = not message.get("more_body")

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from serving.base.machine import available_cores
 from serving.base.problems import Problem
+from serving.http import body_limit
+from serving.http.body_limit import BodyLimitMiddleware
 from serving.http.uploads import SMALL_BYTES, BodyMemory, UploadMiddleware
 
 MIB = 1024 * 1024
@@ -201,5 +204,42 @@ def test_a_time_limit_of_the_application_inside_stays_its_own() -> None:
         app = UploadMiddleware(impatient, 8 * MIB, 1000, 30)
         with pytest.raises(TimeoutError):
             await app(scope(), Client([], stalls=True).receive, Client([]).send)
+
+    run(body)
+
+
+# --- large ones in turn ---------------------------------------------------------------------------
+
+
+async def read_together(pieces: list[int], size: int) -> float:
+    """Read bodies of so many pieces at once; return the seconds until the first has been read."""
+    ended: list[float] = []
+    app = BodyLimitMiddleware(Reader(), 100 * MIB)
+
+    async def one(count: int) -> None:
+        client = Client([(0, bytes(size))] * count)
+        await app(scope(count * size), client.receive, client.send)
+        ended.append(asyncio.get_running_loop().time())
+
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*map(one, pieces))
+    return min(ended) - began
+
+
+def test_large_bodies_leave_time_for_others() -> None:
+    async def body() -> None:
+        rate = body_limit._RATE * available_cores()
+        alone = await read_together([40], MIB // 4)
+        several = await read_together([40] * 4, MIB // 4)
+        assert alone < 10 * MIB / rate, "one by itself goes as fast as it can"
+        assert several > 30 * MIB / rate, "several share the rate"
+
+    run(body)
+
+
+def test_small_bodies_do_not_wait_for_large_ones() -> None:
+    async def body() -> None:
+        first = await read_together([80, 80, 80, 1], MIB // 4)
+        assert first < 10 * MIB / (body_limit._RATE * available_cores())
 
     run(body)
