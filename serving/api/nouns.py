@@ -22,9 +22,9 @@ _PAIRS = frozenset(
         "cutting board, dining table, dirt bike, dirt road, fire hydrant, fire truck, "
         "football player, golden retriever, hot dog, ice cream, living room, motor scooter, "
         "mountain bike, office chair, palm tree, parking lot, parking meter, picnic table, "
-        "polar bear, potted plant, soccer ball, soccer player, stop sign, stuffed animal, swimming pool, "
-        "teddy bear, tennis court, tennis player, tennis racket, toilet paper, traffic light, "
-        "train station, train track, wine glass"
+        "polar bear, potted plant, soccer ball, soccer player, stop sign, stuffed animal, "
+        "swimming pool, teddy bear, tennis court, tennis player, tennis racket, toilet paper, "
+        "traffic light, train station, train track, wine glass"
     ).split(", ")
 )
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.api.nouns import nouns
@@ -159,6 +159,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["type", "properties", "items", "enum", "$ref"]), _JSON))
 def test_any_schema_gives_json(schema: dict[str, Any]) -> None:
     json.loads(filled(schema, SAID))
