@@ -165,9 +165,8 @@ def caption_options(
         "max_length": _max_length(_number(given, "num_predict"), model),
         "prompt": text if asked.format in (None, "") and _takes_requests(text, model) else None,
     }
-    return CaptionOptions(
-        **{name: value for name, value in options.items() if value is not None and name in honoured}
-    )
+    honourable = {name: value for name, value in options.items() if name in honoured}
+    return CaptionOptions.model_validate(honourable)
 
 
 def _sampling(

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import ollama
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pydantic import BaseModel
 
@@ -280,6 +282,35 @@ def test_faults_of_any_request(client: httpx.Client) -> None:
     check(client.get("/api/generate"), 405)
     check(client.post("/api/pull", json={}), 404)
     check(client.post("/api/generate", json={"images": ["http://127.0.0.1/x.png"]}), 403)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", BARE, "json"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from("role content images temperature seed top_p num_predict type".split()),
+            inner | st.just("user"),
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+_NAMES = "model name prompt images messages format options stream think keep_alive".split()
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/api/chat", "/api/show"])
+def test_any_json_has_an_answer(server: Server, path: str) -> None:
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=4))
+    def ask(asked: dict[str, Any]) -> None:
+        answer = client.post(path, content=json.dumps(asked))
+        if answer.status_code != 200:
+            assert answer.status_code in (400, 404)
+            check(answer, answer.status_code)
+
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        ask()
 
 
 def test_keys(locked_server: Server) -> None:
