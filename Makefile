@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve image test test-machines programs-all test-slow test-load test-deploy bench bench-quick programs docs lint format install lock screenshot clean
+.PHONY: help serve image test test-long test-machines programs-all test-slow test-load test-deploy bench bench-quick programs docs lint format install lock screenshot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,8 +67,11 @@ programs: ## Chromium and exiftool for the tests, from Debian's packages where t
 	$(call debian,chromium chromium-browser,chromium,the browser tests)
 	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
 
-test: $(VENV)/.dev programs ## all tests: 8 to 12 minutes on two cores
-	$(BIN)/python -m pytest -n auto -m "not slow and not load and not deploy"
+test: $(VENV)/.dev programs ## the tests: about ten minutes on two cores
+	$(BIN)/python -m pytest -n auto -m "not long and not slow and not load and not deploy"
+
+test-long: $(VENV)/.dev programs ## the tests of what seldom breaks and takes long: some minutes; CI runs them too
+	$(BIN)/python -m pytest -n auto -m long
 
 test-machines: $(VENV)/.dev ## the tests that a machine can upset, as if on other machines
 	.ci/machines all

@@ -27,6 +27,7 @@ def test_card_says_what_the_metadata_says() -> None:
     assert (MODEL / "README.md").read_text(encoding="utf-8") == card(read(MODEL))
 
 
+@pytest.mark.long
 @needs_flickr
 def test_reaches_its_card_and_the_first_bar() -> None:
     found = read(MODEL)

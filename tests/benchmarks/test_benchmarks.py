@@ -16,6 +16,7 @@ from benchmarks.tools.stack import Stack, StackError
 SHORT = ("--tokens", "4", "--batches", "1", "2", "--seconds", "0")
 
 
+@pytest.mark.long
 def test_model_level_growth_and_their_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,6 +76,7 @@ def test_versions_go_together() -> None:
 
 FAULTS = {
     "malformed-request": Fault.IMAGE,
+    "upload-too-slow": Fault.SERVER_ILL,
     "too-large": Fault.IMAGE,
     "unsupported-image": Fault.IMAGE,
     "broken-image": Fault.IMAGE,

@@ -107,6 +107,7 @@ def milliseconds(executable: str | Path, statement: str) -> float:
     return min(times)
 
 
+@pytest.mark.long
 def test_the_wheel_in_an_empty_environment(tmp_path: Path, stand_in: StandIn) -> None:
     """Install as the README says; look at what came, how fast it is, and caption a picture."""
     shutil.copytree(CLIENT, tmp_path / "client")

@@ -253,6 +253,7 @@ def captioned(server: Server) -> int:
 
 
 # A thousand answers take a slow machine minutes, and how many is none of this test's business.
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_thousand_images_killed_twice(
     server: Server, tmp_path: Path, command_environment: dict[str, str]

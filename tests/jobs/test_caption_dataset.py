@@ -71,6 +71,7 @@ def table(output: Path) -> list[dict[str, Any]]:
 
 
 # Four servers and clusters start one after the other, on a machine that may be busy.
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_killed_stopped_and_run_again_it_equals_the_server(
     bentoml_home: Path, pictures: Path, start_server: Callable[..., Server], tmp_path: Path

@@ -106,6 +106,7 @@ def started(
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how",
     [

@@ -115,6 +115,7 @@ def test_learns_and_logs(straight: Path, shapes: Path) -> None:
     assert again.scores.cider == pytest.approx(max(ciders), abs=0.05)
 
 
+@pytest.mark.long
 def test_killed_and_resumed_equals_straight(
     straight: Path, shapes: Path, overrides: list[str], tmp_path: Path
 ) -> None:
@@ -182,6 +183,7 @@ def test_register_and_evaluate_by_tag(straight: Path, shapes: Path, tmp_path: Pa
     assert "CIDEr" in run("evaluate", *arguments, home=home).stdout
 
 
+@pytest.mark.long
 def test_goes_on_from_a_trained_model(straight: Path, shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     rates = ("learning_rate=1e-6", "trunk_learning_rate=1e-6", "batch_images=6", "bf16=off")
@@ -337,6 +339,7 @@ def test_the_model_is_served_pictures_as_its_backbone_wants_them(
     assert (spec.mean, spec.std) == (tiny.mean, tiny.std)
 
 
+@pytest.mark.long
 def test_stops_when_validation_gets_no_better(
     shapes: Path, tiny_overrides: list[str], tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ def test_errors_say_what_to_do(open_tight: Opener, picture: Picture, tmp_path: P
     await_captions(page, 1)
 
 
+@pytest.mark.long
 def test_two_hundred_pictures(open_page: Opener, picture: Picture) -> None:
     files = [picture(NAMES[i % 16], f"{i:03}.png") for i in range(200)]
     page = open_page()

@@ -357,6 +357,7 @@ def taken(folder: Path) -> int:
     return sum(sizes.values())
 
 
+@pytest.mark.long
 def test_a_killed_import_goes_on_and_makes_one_copy(hub: Hub, tmp_path: Path) -> None:
     source = write_vit_gpt2(tmp_path / "source", pickled=False)
     weights = source / "model.safetensors"

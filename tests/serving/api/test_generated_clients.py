@@ -25,7 +25,7 @@ PYTHON_CLIENT = ("openapi-python-client==0.29.1", "ruamel.yaml==0.19.1", "typer=
 SCRIPTS = Path(__file__).with_name("generated")
 CAPTION = caption_of("red ring")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 
 def run(*command: str | Path, path: Path | None = None, cwd: Path) -> tuple[str, str]:

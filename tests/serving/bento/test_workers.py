@@ -80,6 +80,7 @@ def test_a_containers_memory_limit_counts(
     assert available_memory() > 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(available_cores() < 2, reason="two processes need two cores")
 @pytest.mark.skipif(available_memory() < NEEDED_BYTES, reason="too little memory here")
 def test_a_server_decides_by_its_models(

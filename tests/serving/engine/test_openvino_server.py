@@ -36,6 +36,7 @@ def python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_imported_exported_and_served(
     tiny_model: Path, tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:

@@ -1,11 +1,16 @@
 """One client's small attacks on a default server of 2 GB: nobody else notices, nothing swells.
 
 The captions are those of `compact` itself: against a tiny model's time, nothing would be small.
+
+    .venv/bin/python -m pytest -m load --log-cli-level=INFO tests/serving/gateway/test_attacks.py
+
+tells the times and the gateway's memory.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -22,6 +27,8 @@ from tests.attacks import ATTACKS
 from tests.drawings import encode
 from tests.memory_limit import limited_to
 from tests.server import ROOT, Server, install
+
+logger = logging.getLogger(__name__)
 
 pytestmark = [pytest.mark.load, pytest.mark.timeout(900)]
 
@@ -76,7 +83,8 @@ def peak_mb(process: psutil.Process) -> float:
 def test_nobody_else_notices(small: Server, name: str) -> None:
     process = gateway(small)
     alone = statistics.median(caption(small) for _ in range(11))
-    command = [sys.executable, "-m", "tests.attacks", name, small.url]
+    # The attacker is elsewhere: what sending costs is not to be taken from the server.
+    command = ["nice", "-n", "19", sys.executable, "-m", "tests.attacks", name, small.url]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as attack:
         time.sleep(1)  # it imports, and makes up what it sends
         meanwhile = []
@@ -87,7 +95,11 @@ def test_nobody_else_notices(small: Server, name: str) -> None:
     statuses = {status for status, _, _ in answers}
     assert statuses <= REFUSALS, answers
     assert max(size for _, size, _ in answers) <= MOST_BYTES
-    slow = statistics.median(meanwhile)
+    slow, most = statistics.median(meanwhile), peak_mb(process)
+    logger.info(
+        "%s: %.3f s alone; meanwhile %.3f s, at most %.3f s; %s; gateway at most %.0f MB",
+        *(name, alone, slow, max(meanwhile), sorted(statuses), most),
+    )
     assert slow <= SLOWER * alone + NOISE_S, f"{alone:.3f} s alone, {slow:.3f} s meanwhile"
     assert gateway(small).pid == process.pid, "the gateway has died"
-    assert peak_mb(process) < GATEWAY_MB
+    assert most < GATEWAY_MB
