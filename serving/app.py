@@ -21,6 +21,10 @@ from serving.api.captions import caption_routes
 from serving.api.document import document
 from serving.api.match import match_route
 from serving.api.models import model_routes, model_template
+from serving.api.ollama.errors import PREFIX as OLLAMA_PREFIX
+from serving.api.ollama.errors import ollama_errors
+from serving.api.ollama.routes import ollama_routes
+from serving.api.ollama.running import running_route
 from serving.api.openai.chat import openai_route
 from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
 from serving.api.openai.errors import openai_errors
@@ -41,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     No route has a parameter: BentoML's metrics would count each value apart.
     """
     shape_errors(OPENAI_PREFIX, openai_errors)
+    shape_errors(OLLAMA_PREFIX, ollama_errors)
     operations = _operations(settings)
 
     @cache
@@ -71,18 +76,20 @@ async def _client_gone(_: Request, __: Exception) -> Response:
 
 
 def _operations(settings: Settings) -> list[APIRoute]:
-    """Return the routes that the OpenAPI document tells of."""
+    """Return the faces' routes: those that the OpenAPI document tells of, and Ollama's."""
     return [
         *caption_routes(settings),
         match_route(settings),
         openai_route(settings),
         *model_routes(settings),
+        *ollama_routes(),
     ]
 
 
 def _public_routes(described: Callable[[], dict[str, Any]]) -> list[Route]:
     """Return the routes that need no key: the pages, which ask for one, and the documentation."""
     return [
+        running_route(),
         *page_routes(),
         *docs_routes(),
         Route("/docs.json", _json(described)),

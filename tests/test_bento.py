@@ -69,5 +69,5 @@ def test_the_bento_serves_the_model_it_was_built_with(
         response = client.post("/caption", files={"image": encode(draw("blue cross"))})
         assert response.json()["captions"][0]["text"] == caption_of("blue cross")
         assert response.json()["model"]["version"] == "test"
-        assert "Captionbox" in client.get("/").text
+        assert "Captionbox" in client.get("/", headers={"Accept": "text/html"}).text
     server.stop()

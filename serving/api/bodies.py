@@ -77,13 +77,31 @@ and no request means anything with so many."""
 
 
 class JsonBody(Body[T]):
-    """Reads JSON. No type is bent: `"3"` is no number."""
+    """Reads JSON. No type is bent: `"3"` is no number.
+
+    Args:
+        model: what it is read into.
+        terms: for the OpenAPI document.
+        parts: further models that the document is to have.
+        any_type: whether a body is read whatever the request says that it is.
+    """
 
     media_type = "application/json"
 
+    def __init__(
+        self,
+        model: type[T],
+        terms: Terms,
+        parts: Sequence[Part] = (),
+        *,
+        any_type: bool = False,
+    ) -> None:
+        super().__init__(model, terms, parts)
+        self._any_type = any_type
+
     async def __call__(self, request: Request) -> T:
         """Read and check the body; see `Body`."""
-        if _kind(request) != self.media_type.encode():
+        if not self._any_type and _kind(request) != self.media_type.encode():
             raise _unsupported(request, f"Send {self.media_type}; Content-Type says {{}}.")
         chunks = [chunk async for chunk in request.stream()]
         return await read_long(sum(map(len, chunks)), lambda: self._read(chunks))

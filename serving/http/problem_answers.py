@@ -33,10 +33,12 @@ class ErrorBody(NamedTuple):
     Attributes:
         content: to be sent as JSON.
         media_type: what the answer says that it is.
+        status: of the answer, where the face has another than the problem's own.
     """
 
     content: Mapping[str, Any]
     media_type: str = MEDIA_TYPE
+    status: int | None = None
 
 
 Shape: TypeAlias = Callable[[Problem, ProblemDetails], ErrorBody]
@@ -46,7 +48,10 @@ _shapes: dict[str, Shape] = {}
 
 
 def shape_errors(prefix: str, shape: Shape) -> None:
-    """Have a face shape the error answers of every path that begins with `prefix`."""
+    """Have a face shape the error answers of every path that begins with `prefix`.
+
+    Of several prefixes that a path begins with, the longest holds.
+    """
     _shapes[prefix] = shape
 
 
@@ -71,8 +76,9 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
     if exchange is not None:
         exchange.problem = problem.type_slug
     path = scope.get("path", "")
-    shapes = (shape for prefix, shape in _shapes.items() if path.startswith(prefix))
-    shape, details = next(shapes, _plain), account(problem, scope)
+    prefix = max(filter(path.startswith, _shapes), key=len, default=None)
+    shape = _plain if prefix is None else _shapes[prefix]
+    details = account(problem, scope)
     body = shape(problem, details)
     written = _written(body)
     while len(written) > MOST_BYTES and details.errors:
@@ -82,7 +88,7 @@ def render(problem: Problem, scope: Mapping[str, Any]) -> Response:
         written = _written(body)
     return Response(
         written,
-        status_code=problem.status,
+        status_code=body.status or problem.status,
         headers={**problem.headers, "Cache-Control": "no-store"},
         media_type=body.media_type,
     )

@@ -24,6 +24,7 @@ from serving.api.pages import SECURITY_HEADERS, WEB
     ],
 )
 def test_headers_caching_and_compression(client: httpx.Client, path: str, kind: str) -> None:
+    client.headers["Accept"] = f"{kind},*/*;q=0.5"
     response = client.get(path)
     assert response.headers["content-type"].startswith(kind)
     for name, value in SECURITY_HEADERS.items():

@@ -102,7 +102,7 @@ FOREIGN = re.compile(
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 def test_pages_load_nothing_from_elsewhere(client: httpx.Client, path: str) -> None:
-    response = client.get(path)
+    response = client.get(path, headers={"Accept": "text/html"})
     assert response.headers["content-type"].startswith("text/html")
     assert "googletagmanager" not in response.text
     assert "BentoML Prediction Service" not in response.text

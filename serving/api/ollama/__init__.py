@@ -1,0 +1,1 @@
+"""Ollama's interface, as far as a captioner can honour it."""
