@@ -31,6 +31,9 @@ _RECORD = Path(__file__).with_name("seconds.json")
 
 _WORTH_RECORDING = 4.0
 
+_SHORT = 0.05
+"""Seconds of a test that is not worth recording."""
+
 _SECONDS = 30.0
 """Between two lines about the progress."""
 
@@ -77,28 +80,42 @@ class Progress:
     """Tells how far the tests are, in a line of its own now and then."""
 
     def __init__(self, reporter: TerminalReporter) -> None:
-        self._reporter, self._done, self._side_by_side = reporter, 0, 0
+        self._reporter, self._done = reporter, 0
+        self._costs: dict[str, float] = {}
+        self._spent = 0.0
         self._began = self._told = time.monotonic()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Learn how many tests there are: the process that prints collects none itself."""
-        self._side_by_side = len(ids)
+        """Learn which tests there are: the process that prints collects none itself."""
+        if not self._costs:
+            self._costs = costs_of(ids)
 
-    def pytest_runtest_logfinish(self) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn which tests there are, where they run in this very process."""
+        if session.items:
+            self._costs = costs_of([item.nodeid for item in session.items])
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Count a test; tell."""
         self._done += 1
-        left_out = len(self._reporter.stats.get("deselected", []))
-        total = self._side_by_side or self._reporter._numcollected - left_out
-        now = time.monotonic()
-        if now < self._told + _SECONDS or not 0 < self._done < total:
+        self._spent += self._costs.get(nodeid, 0.0)
+        now, whole = time.monotonic(), sum(self._costs.values())
+        if now < self._told + _SECONDS or not 0 < self._spent < whole:
             return
         self._told, minutes = now, (now - self._began) / 60
         self._reporter.write_line("")
         self._reporter.write_line(
-            f"==> {self._done:,} of {total:,} tests after {minutes:.1f} min, "
-            f"about {minutes * (total / self._done - 1):.0f} min to go"
+            f"==> {self._done:,} of {len(self._costs):,} tests after {minutes:.1f} min, "
+            f"about {minutes * (whole / self._spent - 1):.0f} min to go"
         )
+
+
+def costs_of(ids: list[str]) -> dict[str, float]:
+    """Return how many seconds each test is likely to take, by the record of its file."""
+    seconds: dict[str, float] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    sizes = Counter(map(_file_of, ids))
+    return {one: seconds.get(_file_of(one), 0.0) / sizes[_file_of(one)] + _SHORT for one in ids}
 
 
 @pytest.hookimpl(trylast=True)
