@@ -173,3 +173,22 @@ def test_vocabulary_of_another_size_is_refused(directory: Path) -> None:
     CaptionTokenizer.train(["too small"]).save(directory)
     with pytest.raises(BrokenModelError, match="the vocabulary has 6 tokens"):
         load_captioner(directory)
+
+
+def test_pixels_go_where_the_network_is(directory: Path) -> None:
+    """Training validates on a GPU; here a device without numbers stands for it.
+
+    The whole encoder runs there: it raises where pixels and weights are on two devices.
+    """
+    captioner = CompactCaptioner.load_trainable(directory)
+    captioner.network.to("meta")  # type: ignore[attr-defined]
+    encoded: list[torch.Tensor] = []
+
+    def start(memory: torch.Tensor, _: int) -> None:
+        encoded.append(memory)
+        raise StopIteration
+
+    captioner.network.start = start  # type: ignore[method-assign, assignment]
+    with pytest.raises(StopIteration):
+        captioner.caption(pictures(2), CaptionOptions())
+    assert encoded[0].device.type == "meta" and len(encoded[0]) == 2
