@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from tests.drawings import draw, encode
+from tests.threads import serving
 
 PICTURE = encode(draw("red ring"))
 
@@ -137,11 +137,5 @@ def serve_site(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     site = Site(server.server_address[1])
     handler.site = site
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

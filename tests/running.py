@@ -51,8 +51,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first, and otherwise leave the order as it is."""
-    seconds: dict[str, float] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    seconds = _recorded()
     items.sort(key=lambda item: -seconds.get(_file_of(item.nodeid), 0.0))
+
+
+def _recorded() -> dict[str, float]:
+    seconds: dict[str, float] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    return seconds
 
 
 def _file_of(nodeid: str) -> str:
@@ -82,38 +87,42 @@ class Progress:
     def __init__(self, reporter: TerminalReporter) -> None:
         self._reporter, self._done = reporter, 0
         self._costs: dict[str, float] = {}
-        self._spent = 0.0
+        self._whole = self._spent = 0.0
         self._began = self._told = time.monotonic()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Learn which tests there are: the process that prints collects none itself."""
         if not self._costs:
-            self._costs = costs_of(ids)
+            self._learn(ids)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn which tests there are, where they run in this very process."""
         if session.items:
-            self._costs = costs_of([item.nodeid for item in session.items])
+            self._learn([item.nodeid for item in session.items])
+
+    def _learn(self, ids: list[str]) -> None:
+        self._costs = costs_of(ids)
+        self._whole = sum(self._costs.values())
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Count a test; tell."""
         self._done += 1
         self._spent += self._costs.get(nodeid, 0.0)
-        now, whole = time.monotonic(), sum(self._costs.values())
-        if now < self._told + _SECONDS or not 0 < self._spent < whole:
+        now = time.monotonic()
+        if now < self._told + _SECONDS or not 0 < self._spent < self._whole:
             return
         self._told, minutes = now, (now - self._began) / 60
         self._reporter.write_line("")
         self._reporter.write_line(
             f"==> {self._done:,} of {len(self._costs):,} tests after {minutes:.1f} min, "
-            f"about {minutes * (whole / self._spent - 1):.0f} min to go"
+            f"about {minutes * (self._whole / self._spent - 1):.0f} min to go"
         )
 
 
 def costs_of(ids: list[str]) -> dict[str, float]:
     """Return how many seconds each test is likely to take, by the record of its file."""
-    seconds: dict[str, float] = json.loads(_RECORD.read_text(encoding="utf-8"))
+    seconds = _recorded()
     sizes = Counter(map(_file_of, ids))
     return {one: seconds.get(_file_of(one), 0.0) / sizes[_file_of(one)] + _SHORT for one in ids}
 

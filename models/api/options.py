@@ -37,6 +37,9 @@ DECODING_OPTIONS: frozenset[OptionName] = frozenset(
 )
 """Options that `models.decoding` sees to, whatever the method."""
 
+SEEDS = 2**63
+"""How many seeds of sampling there are: from 0 on."""
+
 LONGEST_CAPTION = 64
 """Most tokens that may be asked for, the end token included."""
 
@@ -143,7 +146,7 @@ class CaptionOptions(BaseModel):
         int | None,
         Field(
             ge=0,
-            le=2**63 - 1,
+            le=SEEDS - 1,
             description="Makes sampling repeatable. Needs `temperature`.",
             examples=[42],
         ),

@@ -163,6 +163,11 @@ def invalid_field(field: str, detail: str, received: object = None) -> FieldErro
     return FieldError(field=field[:_LONGEST_FIELD], detail=detail, received=text)
 
 
+def fault(field: str, detail: str, received: object = None) -> Problem:
+    """Return the 422 of one field; see `invalid_field`."""
+    return invalid_fields([invalid_field(field, detail, received)])
+
+
 def invalid_fields(errors: Sequence[FieldError], count: int | None = None) -> Problem:
     """Return the 422 that names the fields at fault, at most `MOST_ERRORS` of them.
 

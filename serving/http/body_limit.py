@@ -22,13 +22,21 @@ _DRAIN_SECONDS = 5.0
 _DRAIN_FACTOR = 4
 
 
-_LARGE_BYTES = 1024 * 1024
+LARGE_BYTES = 1024 * 1024
+"""Bodies of more than this are large: they wait for one another, and not small ones for them."""
+
 _RATE = 20 * 1024 * 1024
 """Bytes a second and core that are read of large bodies where several come at once: a core moves
 about six times as many, and is to have time for the captions."""
 
 _DRAIN_RATE = 8 * 1024 * 1024
 """Bytes a second that are read, and dropped, of all bodies that were refused."""
+
+
+def announced_bytes(scope: Scope) -> int:
+    """Return the size that a request says its body has; 0 where it does not say."""
+    length = Headers(scope=scope).get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 class Turns:
@@ -71,8 +79,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "")
-        announced = int(length) if length.isdecimal() else 0
+        announced = announced_bytes(scope)
         refusal = _Refusal(self, announced, receive, send)
         if announced > self.max_bytes:
             await render(refusal.problem(), scope)(scope, receive, refusal.send)
@@ -109,7 +116,7 @@ class _Refusal:
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             self._counted += size
-            if max(self._announced, self._counted) > _LARGE_BYTES:
+            if max(self._announced, self._counted) > LARGE_BYTES:
                 await self._turns.wait(size)
             if self._counted > self.max_bytes:
                 raise self.problem()

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.base import metrics
 from serving.base.problems import RETRY_AFTER_SECONDS, Problem
+from serving.http.body_limit import LARGE_BYTES, announced_bytes
 from serving.http.problem_answers import render
 
-SMALL_BYTES = 1024 * 1024
-"""Bodies up to this size always find an eighth of the memory that larger ones cannot take."""
-
 _SHARE_OF_SMALL = 8
+"""Part of the memory that large bodies cannot take, so that small ones find room."""
 
 
 class BodyMemory:
@@ -43,7 +41,7 @@ class BodyMemory:
             Problem: 429, there is none.
         """
         free = self._total - self._taken
-        if body > SMALL_BYTES:
+        if body > LARGE_BYTES:
             free -= self._total // _SHARE_OF_SMALL
         if size > free:
             limit = self._total / (1024 * 1024)
@@ -86,8 +84,7 @@ class UploadMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "")
-        announced = int(length) if length.isdecimal() else 0
+        announced = announced_bytes(scope)
         try:
             self._memory.require(announced, announced)
         except Problem as problem:

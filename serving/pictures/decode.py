@@ -6,10 +6,11 @@ import asyncio
 import logging
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, cast
+from typing import cast
 
 from models.api.preprocessing import Pixels, PreprocessSpec
 from models.pictures.kinds import PictureError, Refusal
@@ -32,9 +33,6 @@ _LARGE_FILE = 1024 * 1024
 _SHARE_OF_MEMORY = 8
 _GRACE_SECONDS = 5.0
 _ENDED_BY = {-signal.SIGALRM: "time", -signal.SIGPROF: "time", -signal.SIGKILL: "killed"}
-
-
-_Outcome: TypeAlias = tuple[Answer, Pixels]
 
 
 @dataclass(frozen=True)
@@ -141,37 +139,20 @@ class Decoder:
                 503 there is no worker.
         """
         ask = partial(self._ask, data, spec, proceed)
-        if len(data) > _LARGE_FILE:
-            # Already to hand it over takes a worker's time.
-            async with self._large:
-                answer, pixels = await self._with_room(await ask(0), ask)
-        else:
+        async with AsyncExitStack() as held:
+            large = len(data) > _LARGE_FILE
+            if large:  # already to hand it over takes a worker's time
+                await held.enter_async_context(self._large)
             answer, pixels = await ask(0)
             if answer.outcome == "needs room":
-                async with self._large:
-                    answer, pixels = await self._with_room((answer, pixels), ask)
+                if not large:
+                    await held.enter_async_context(self._large)
+                held.callback(self._memory.give_back, await self._memory.take(answer.bytes_needed))
+                answer, pixels = await ask(answer.bytes_needed)
         if answer.outcome != "done":
             raise _refused(answer)
         info = ImageInfo(width=answer.width, height=answer.height, format=answer.format)
         return Decoded(pixels, info, answer.seconds)
-
-    async def _with_room(
-        self, first: _Outcome, ask: Callable[[int], Awaitable[_Outcome]]
-    ) -> _Outcome:
-        """Have a picture decoded with the memory that it needs, if it needs any set aside.
-
-        Args:
-            first: what became of it without.
-            ask: has it decoded.
-        """
-        needed = first[0].bytes_needed
-        if first[0].outcome != "needs room":
-            return first
-        room = await self._memory.take(needed)
-        try:
-            return await ask(needed)
-        finally:
-            self._memory.give_back(room)
 
     def close(self) -> None:
         """End the workers."""
@@ -179,7 +160,7 @@ class Decoder:
 
     async def _ask(
         self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None], room: int
-    ) -> _Outcome:
+    ) -> tuple[Answer, Pixels]:
         """Have a worker decode a picture; another one, if the first was killed from outside.
 
         That need not be the picture's fault. If it happens again, it probably is.
@@ -195,7 +176,7 @@ class Decoder:
 
     async def _ask_one(
         self, data: bytes, spec: PreprocessSpec, proceed: Callable[[], None], room: int
-    ) -> _Outcome:
+    ) -> tuple[Answer, Pixels]:
         worker, reason = await self._workers.take(), ""
         try:
             proceed()

@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+from tests.threads import serving
+
 VERSION = "0.1.0"
 BROKEN = b"BROKEN"
 """A picture that holds this is damaged."""
@@ -300,11 +302,5 @@ def serve(port: int = 0) -> Iterator[StandIn]:
     handler = type("Handler", (_Handler,), {"state": state})
     server = _Server(("127.0.0.1", port), handler)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -2,13 +2,13 @@
 
 import itertools
 import json
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.threads import serving
 from tests.training.bad_server import Server
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 60, 220), "green": (30, 170, 60)}
@@ -79,9 +79,5 @@ def tiny_overrides() -> list[str]:
 @pytest.fixture
 def bad_server() -> Iterator[Server]:
     found = Server()
-    thread = threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    found.shutdown()
-    thread.join()
-    found.server_close()
+    with serving(found):
+        yield found

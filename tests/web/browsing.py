@@ -41,6 +41,35 @@ def choose(page: Any, *files: Path) -> None:
     chooser.value.set_files(list(files))
 
 
+class Held:
+    """Requests for captions that are held back until they are let go.
+
+    Attributes:
+        routes: Playwright's, of the requests that are held.
+    """
+
+    def __init__(self, page: Any) -> None:
+        self.routes: list[Any] = []
+        self._gone_on = False
+        page.route("**/caption", self._take)
+
+    def _take(self, route: Any) -> None:
+        if self._gone_on:
+            route.continue_()
+        else:
+            self.routes.append(route)
+
+    def let_new_ones_pass(self) -> None:
+        """Hold no more; those that are held stay so."""
+        self._gone_on = True
+
+    def let_go(self) -> None:
+        """Let all pass."""
+        self.let_new_ones_pass()
+        for route in self.routes:
+            route.continue_()
+
+
 def card(page: Any, name: str) -> Any:
     """Return the card of a file."""
     return page.locator(".card", has=page.locator("h2", has_text=name))

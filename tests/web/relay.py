@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
+
+from tests.threads import serving
 
 _OF_THE_CONNECTION = {"connection", "content-length", "host", "transfer-encoding"}
 
@@ -57,15 +58,8 @@ def relay(server: str, prefix: str) -> Iterator[Relay]:
 
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running = Relay(f"http://127.0.0.1:{proxy.server_address[1]}{prefix}")
-    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with client, serving(proxy):
         yield running
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
-        thread.join()
-        client.close()
 
 
 def _kept(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

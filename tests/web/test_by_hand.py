@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from tests.drawings import caption_of
 from tests.server import Server
 from tests.web.browsing import (
+    Held,
     await_captions,
     captions,
     card,
@@ -128,31 +128,26 @@ def test_it_can_be_given_up_and_brought_back(open_page: Opener, picture: Picture
     assert captions(page) == {"red ring.png": MINE}
 
 
-def test_an_open_editor_is_left_alone(open_page: Opener, picture: Picture) -> None:
+def half_written(open_page: Opener, picture: Picture) -> tuple[Any, Any]:
+    """Return a page with two pictures and the open editor of the first one's caption."""
     page = open_page()
     choose(page, picture("red ring"), picture("blue bar"))
     await_captions(page, 2)
     card(page, "red ring.png").get_by_role("button", name="Edit").click()
     field = page.get_by_label("Caption", exact=True)
     field.fill("Half a word")
-    gate = threading.Event()
-    held: list[Any] = []
+    return page, field
 
-    def hold(route: Any) -> None:
-        if gate.is_set():
-            route.continue_()
-        else:
-            held.append(route)
 
-    page.route("**/caption", hold)
+def test_an_open_editor_is_left_alone(open_page: Opener, picture: Picture) -> None:
+    page, field = half_written(open_page, picture)
+    held = Held(page)
     again(page, 2)
     expect(undo_bar(page)).to_contain_text("1 edited caption was kept")
     field.focus()
     page.keyboard.press("Home")
     page.keyboard.type("N")
-    gate.set()
-    for route in held:
-        route.continue_()
+    held.let_go()
     expect(card(page, "blue bar.png")).to_contain_text("1 other way to put it")
     expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
     page.keyboard.type("ot h")
@@ -168,12 +163,7 @@ def test_an_open_editor_is_left_alone(open_page: Opener, picture: Picture) -> No
 
 
 def test_a_removed_editor_comes_back_open(open_page: Opener, picture: Picture) -> None:
-    page = open_page()
-    choose(page, picture("red ring"), picture("blue bar"))
-    await_captions(page, 2)
-    card(page, "red ring.png").get_by_role("button", name="Edit").click()
-    field = page.get_by_label("Caption", exact=True)
-    field.fill("Half a word")
+    page, field = half_written(open_page, picture)
     page.get_by_role("button", name="Clear").click()
     take_back(page)
     expect(field).to_have_value("Half a word")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from PIL import Image
 from tests.drawings import NAMES, caption_of, encode
 from tests.faults import RAISING, SLOW
 from tests.server import Server
-from tests.web.browsing import WATCH_URLS, await_captions, captions, card, choose, expect
+from tests.web.browsing import WATCH_URLS, Held, await_captions, captions, card, choose, expect
 from tests.web.conftest import Opener, opener
 
 Picture = Callable[..., Path]
@@ -49,23 +48,14 @@ def test_one_broken_file_leaves_the_others_alone(
 
 def test_cancel_and_go_on(open_page: Opener, picture: Picture) -> None:
     page = open_page()
-    gate = threading.Event()
-    held: list[Any] = []
-
-    def hold(route: Any) -> None:
-        if gate.is_set():
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/caption", hold)
+    held = Held(page)
     choose(page, *(picture(name) for name in NAMES[:6]))
     expect(page.locator("[data-state=working]")).to_have_count(4)
     expect(page.locator("#toolbar")).to_contain_text("Captioned 0 of 6")
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.locator("[data-state=cancelled]")).to_have_count(6)
-    assert len(held) == 4, "more requests at a time than the page promises"
-    gate.set()
+    assert len(held.routes) == 4, "more requests at a time than the page promises"
+    held.let_new_ones_pass()
     page.get_by_role("button", name="Caption 6 left").click()
     await_captions(page, 6)
     assert captions(page) == {f"{name}.png": caption_of(name) for name in NAMES[:6]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from tests.drawings import NAMES, caption_of
 from tests.web.browsing import (
     WATCH_URLS,
+    Held,
     await_captions,
     captions,
     card,
@@ -149,14 +149,13 @@ def test_a_text_has_an_undo_of_its_own(open_page: Opener, picture: Picture) -> N
 def test_what_was_not_done_yet_goes_on(open_page: Opener, picture: Picture) -> None:
     page = open_page()
     page.evaluate(WATCH_URLS)
-    gate = threading.Event()
-    page.route("**/caption", lambda route: route.continue_() if gate.is_set() else None)
+    held = Held(page)
     # Large ones: some are still to be decoded when they are removed.
     files = [picture(name, f"{name}.jpg", 2000) for name in NAMES[:8]]
     choose(page, *files)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".card")).to_have_count(0)
-    gate.set()
+    held.let_new_ones_pass()
     page.keyboard.press("Control+Z")
     await_captions(page, 8)
     check_shown(page, 8)

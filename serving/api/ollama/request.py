@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from models.api.options import CaptionOptions
+from models.api.options import SEEDS, CaptionOptions
 from models.store import StoredModel
-from serving.base.problems import Problem, invalid_field, invalid_fields
+from serving.base.problems import Problem, fault
 from serving.contract.served_models import ServedModels
 from serving.pictures.data_url import is_data_url
 
 _LATEST = "latest"
-_SEEDS = 2**63
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.01, 5.0
 _SHORTEST = 4
 _LONGEST_PROMPT = 500
@@ -137,7 +136,7 @@ def wanted_format(value: Any) -> str | Mapping[str, Any] | None:
         return None
     if value == "json" or isinstance(value, dict):
         return value if isinstance(value, dict) else "json"
-    raise _fault("format", "must be `json` or a JSON schema", value)
+    raise fault("format", "must be `json` or a JSON schema", value)
 
 
 def caption_options(
@@ -176,7 +175,7 @@ def _sampling(
         return {}
     found: dict[str, float | int] = {
         "temperature": min(max(temperature, _LOWEST_TEMPERATURE), _HIGHEST_TEMPERATURE),
-        "seed": int(seed) % _SEEDS,
+        "seed": int(seed) % SEEDS,
     }
     if top_p is not None and 0 < top_p < 1:
         found["top_p"] = top_p
@@ -206,9 +205,5 @@ def _number(options: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _fault(f"options.{name}", "must be a number", value)
+        raise fault(f"options.{name}", "must be a number", value)
     return value
-
-
-def _fault(field: str, detail: str, received: object) -> Problem:
-    return invalid_fields([invalid_field(field, detail, received)])

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from models.api.options import LONGEST_CAPTION, CaptionOptions
+from models.api.options import LONGEST_CAPTION, SEEDS, CaptionOptions
 from serving.api.openai.schemas import (
     ASKED_BY_BEING_THERE,
     IGNORED,
@@ -21,13 +21,13 @@ from serving.api.openai.schemas import (
 from serving.base.problems import (
     FieldError,
     Problem,
+    fault,
     from_validation,
     invalid_field,
     invalid_fields,
 )
 
 _ROLES = ("user", "system", "developer")
-_SEEDS = 2**63
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,7 +42,7 @@ def check_parameters(request: ChatRequest) -> None:
         if name in IGNORED or _is_nothing(name, value):
             continue
         if name not in REFUSED:
-            raise _fault(name[:100], "is not a parameter of chat completions")
+            raise fault(name[:100], "is not a parameter of chat completions")
         raise Problem(
             "unsupported-option",
             f"{name}: a captioner cannot honour this; leave it out.",
@@ -50,7 +50,7 @@ def check_parameters(request: ChatRequest) -> None:
         )
     options = request.stream_options
     if options is not None and not asks_for_nothing(options.model_dump()) and not request.stream:
-        raise _fault("stream_options", "applies to `stream` only")
+        raise fault("stream_options", "applies to `stream` only")
 
 
 def _is_nothing(name: str, value: Any) -> bool:
@@ -85,22 +85,22 @@ def picture_and_text(messages: list[Any]) -> tuple[str, str]:
             elif role == "user" and part.text.strip():
                 texts.append(part.text.strip())
     if not pictures and silent:
-        raise _fault(silent[0], "must be a text or a list of parts")
+        raise fault(silent[0], "must be a text or a list of parts")
     if not pictures:
-        raise _fault("messages", "no picture: send one as an `image_url` part of a user message")
+        raise fault("messages", "no picture: send one as an `image_url` part of a user message")
     if len(pictures) > 1:
-        raise _fault(pictures[1][0], f"one picture a request, got {len(pictures)}")
+        raise fault(pictures[1][0], f"one picture a request, got {len(pictures)}")
     return pictures[0][1], "\n".join(texts)
 
 
 def _role(message: Any, place: str) -> str:
     if not isinstance(message, dict):
-        raise _fault(place, "must be an object", message)
+        raise fault(place, "must be an object", message)
     role = message.get("role")
     if role in ("assistant", "tool", "function"):
-        raise _fault(f"{place}.role", "a captioner holds no conversation: ask one question", role)
+        raise fault(f"{place}.role", "a captioner holds no conversation: ask one question", role)
     if role not in _ROLES:
-        raise _fault(f"{place}.role", f"must be one of: {', '.join(_ROLES)}", role)
+        raise fault(f"{place}.role", f"must be one of: {', '.join(_ROLES)}", role)
     return str(role)
 
 
@@ -108,7 +108,7 @@ def _parts(message: dict[str, Any], place: str) -> Iterator[tuple[str, TextPart 
     """Yield a message's parts, each with its place; a message that is a mere text has one."""
     content = message.get("content")
     if content is not None and not isinstance(content, str | list):
-        raise _fault(f"{place}.content", "must be a text or a list of parts", content)
+        raise fault(f"{place}.content", "must be a text or a list of parts", content)
     _validated(Message, {**message, "content": None}, place)
     if content is None:
         return
@@ -118,16 +118,16 @@ def _parts(message: dict[str, Any], place: str) -> Iterator[tuple[str, TextPart 
     for number, part in enumerate(content):
         where = f"{place}.content[{number}]"
         if not isinstance(part, dict):
-            raise _fault(where, "must be an object", part)
+            raise fault(where, "must be an object", part)
         kind = part.get("type")
         if kind == "text":
             yield where, _validated(TextPart, part, where)
         elif kind == "image_url" and message["role"] == "user":
             yield where, _validated(ImagePart, part, where)
         elif kind == "image_url":
-            raise _fault(where, "only a user's message may have a picture")
+            raise fault(where, "only a user's message may have a picture")
         else:
-            raise _fault(f"{where}.type", "must be `text` or `image_url`", kind)
+            raise fault(f"{where}.type", "must be `text` or `image_url`", kind)
 
 
 def caption_options(request: ChatRequest, text: str, takes_prompt: bool) -> CaptionOptions:
@@ -143,7 +143,7 @@ def caption_options(request: ChatRequest, text: str, takes_prompt: bool) -> Capt
     """
     sampling = _sampling(request)
     if sampling and request.seed is not None:
-        sampling["seed"] = request.seed % _SEEDS
+        sampling["seed"] = request.seed % SEEDS
     try:
         return CaptionOptions(
             num_captions=1 if request.n is None else request.n,
@@ -169,7 +169,7 @@ def _sampling(request: ChatRequest) -> dict[str, Any]:
 def _max_length(request: ChatRequest) -> int | None:
     old, new = request.max_tokens, request.max_completion_tokens
     if old is not None and new is not None and old != new:
-        raise _fault("max_tokens", "differs from `max_completion_tokens`; give one of them", old)
+        raise fault("max_tokens", "differs from `max_completion_tokens`; give one of them", old)
     asked = old if new is None else new
     # It is a limit: a caption that is shorter still keeps within it.
     return None if asked is None else min(asked, LONGEST_CAPTION)
@@ -205,7 +205,3 @@ def _validated(model: type[M], value: Any, place: str) -> M:
             for one in from_validation(error).errors or ()
         ]
         raise invalid_fields(errors) from None
-
-
-def _fault(field: str, detail: str, received: object = None) -> Problem:
-    return invalid_fields([invalid_field(field, detail, received)])

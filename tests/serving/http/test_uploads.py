@@ -12,8 +12,8 @@ from starlette.types import Message, Receive, Scope, Send
 from serving.base.machine import available_cores
 from serving.base.problems import Problem
 from serving.http import body_limit
-from serving.http.body_limit import BodyLimitMiddleware
-from serving.http.uploads import SMALL_BYTES, BodyMemory, UploadMiddleware
+from serving.http.body_limit import LARGE_BYTES, BodyLimitMiddleware
+from serving.http.uploads import BodyMemory, UploadMiddleware
 
 MIB = 1024 * 1024
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
@@ -107,13 +107,13 @@ def test_small_bodies_find_room_where_large_ones_do_not() -> None:
     memory = BodyMemory(16 * MIB)
     memory.take(14 * MIB)
     with pytest.raises(Problem) as refusal:
-        memory.require(1, SMALL_BYTES + 1)
+        memory.require(1, LARGE_BYTES + 1)
     assert refusal.value.status == 429 and "16 MiB" in (refusal.value.detail or "")
-    memory.require(SMALL_BYTES, SMALL_BYTES)
+    memory.require(LARGE_BYTES, LARGE_BYTES)
     memory.take(3 * MIB // 2)
     with pytest.raises(Problem):
-        memory.require(SMALL_BYTES, SMALL_BYTES)
-    memory.require(SMALL_BYTES // 2, SMALL_BYTES // 2)
+        memory.require(LARGE_BYTES, LARGE_BYTES)
+    memory.require(LARGE_BYTES // 2, LARGE_BYTES // 2)
 
 
 def test_who_announces_much_and_sends_nothing_takes_nothing() -> None:
