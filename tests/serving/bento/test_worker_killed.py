@@ -85,7 +85,8 @@ def test_a_killed_engine_comes_back_by_itself(server: Server) -> None:
         for thread in clients:
             thread.join(60)
     kinds = Counter(answer.what for answer in answers)
-    assert set(kinds) == {"right", "refused"}, kinds
+    # Whether any is refused hangs on whether one was at the engine when it died: the others wait.
+    assert "right" in kinds and set(kinds) <= {"right", "refused"}, kinds
     assert recovered < RECOVERY_SECONDS, f"no caption {recovered:.0f} s after the kill"
     assert max(answer.seconds for answer in answers) < 25, "a request hung"
     last = [answer.what for answer in answers if answer.asked > killed + recovered + 0.5]
