@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from models.layers.attention import KeyValue, gather_rows
@@ -51,6 +52,10 @@ class CaptionNetwork(Protocol):
 
     bos_id: int
     eos_id: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and its inputs have to be: training moves it to a GPU."""
 
     @property
     def max_tokens(self) -> int:
