@@ -8,9 +8,11 @@ JOBS is a JSON list of objects. Prints one JSON object: what went wrong by the j
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,12 @@ def match(directory: str) -> None:
         assert np.allclose(found, right, atol=1e-4), (found, right)
 
 
+def command(module: str, arguments: list[str]) -> None:
+    """Run a command of `training`, whose network, batches and validations live there."""
+    status = import_module(f"training.{module}").main([*arguments, "--device", NAME])
+    assert status == 0, status
+
+
 def mixed() -> None:
     """What the device is there for: it refuses a tensor that has stayed behind."""
     import torch
@@ -109,6 +117,7 @@ _KINDS: dict[str, Callable[..., None]] = {
     "caption": caption,
     "caption in bf16": caption_in_bf16,
     "caption in training": caption_in_training,
+    "command": command,
     "match": match,
     "mixed": mixed,
 }
@@ -116,6 +125,8 @@ _KINDS: dict[str, Callable[..., None]] = {
 
 def main() -> None:
     """Run the jobs."""
+    # As `training.loop.hardware` has it of transformers for a GPU.
+    os.environ["ACCELERATE_TORCH_DEVICE"] = f"{NAME}:0"
     register()
     found: dict[str, str] = {}
     for job in json.loads(sys.argv[1]):

@@ -115,5 +115,8 @@ class TrainableNetwork(CaptionNetwork, Protocol):
     def let_trunk_learn(self, learns: bool) -> None:
         """Let the trunk's weights change or fix them. What never learns stays fixed."""
 
+    def compile_trunk(self) -> None:
+        """Have the trunk compiled when it first runs; weights and their names stay."""
+
     def cross_attention(self) -> Iterable[nn.Module]:
         """Return the layers through which the decoder looks at the picture."""
