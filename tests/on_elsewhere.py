@@ -94,6 +94,13 @@ def command(module: str, arguments: list[str]) -> None:
     assert status == 0, status
 
 
+def everything(folder: str) -> None:
+    """What `make test-gpu` does, small."""
+    from tests.gpu.everything import TINY, run_everything
+
+    run_everything(Path(folder), _DEVICE, TINY)
+
+
 def mixed() -> None:
     """What the device is there for: it refuses a tensor that has stayed behind."""
     import torch
@@ -118,6 +125,7 @@ _KINDS: dict[str, Callable[..., None]] = {
     "caption in bf16": caption_in_bf16,
     "caption in training": caption_in_training,
     "command": command,
+    "everything": everything,
     "match": match,
     "mixed": mixed,
 }
