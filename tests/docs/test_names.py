@@ -47,7 +47,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @every_page
 def test_make_targets_exist(page: Path) -> None:
-    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(
+        r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert set(found(r"\bmake ([a-z][a-z-]*)", page)) <= set(targets)
 
 
@@ -130,7 +132,9 @@ def test_the_vps_commands_are_those_of_the_scripts() -> None:
     (readme,) = [text for text in code(ROOT / "README.md") if "certbot certonly" in text]
     page = ROOT / "docs/deploy.md"
     assert readme in code(page)
-    ship, update = ((ROOT / "deploy" / file).read_text() for file in ("ship.sh", "update.sh"))
+    ship, update = (
+        (ROOT / "deploy" / file).read_text(encoding="utf-8") for file in ("ship.sh", "update.sh")
+    )
     options = {word for words in commands("deploy/ship.sh") for word in words if word[:2] == "--"}
     assert {"--dry-run", "--status", "--rollback", "--models"} <= options
     assert all(re.search(rf"^ *(?:[-\w| ]* )?{one}\b.*\)", ship, re.MULTILINE) for one in options)
@@ -145,7 +149,7 @@ def test_the_vps_commands_are_those_of_the_scripts() -> None:
 
 def test_nginxs_limits_are_those_of_its_configuration() -> None:
     text = read(ROOT / "docs/deploy.md").replace("\n  ", " ")
-    config = (ROOT / "deploy/nginx/captionbox.conf").read_text()
+    config = (ROOT / "deploy/nginx/captionbox.conf").read_text(encoding="utf-8")
     (rate,) = re.findall(r"zone=captions:\S+ rate=(\d+)r/s", config)
     (burst,) = re.findall(r"zone=captions burst=(\d+)", config)
     assert f"{rate} requests for captions a second and address, {burst} in a burst" in text

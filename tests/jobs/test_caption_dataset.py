@@ -22,13 +22,16 @@ from jobs.caption_dataset import main
 from tests.drawings import NAMES, draw, encode
 from tests.server import ROOT, Server, environment, free_port
 
-COPIES = 60
+COPIES = 250
+"""Of each picture: as many as the workers are busy with while they are told to stop."""
+
+TOTAL = 16 * COPIES + 2
 OPTIONS = {"num_beams": "4", "num_captions": "2"}
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 960 good pictures and two bad ones."""
+    """Return a folder of many good pictures and two bad ones."""
     root = tmp_path_factory.mktemp("pictures")
     for number, name in enumerate(NAMES):
         first = root / f"{number}-0.png"
@@ -62,7 +65,7 @@ def start(
 def wait_for_parts(output: Path, process: subprocess.Popen[str], count: int) -> None:
     while len(list(output.glob("part-*.parquet"))) < count:
         assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 def table(output: Path) -> list[dict[str, Any]]:
@@ -87,7 +90,7 @@ def test_killed_stopped_and_run_again_it_equals_the_server(
     killed.kill()
     killed.communicate()
     first = len(table(output))
-    assert 0 < first < 962
+    assert 0 < first < TOTAL
 
     stopped = start(bentoml_home, pictures, output, *precision)
     wait_for_parts(output, stopped, len(list(output.glob("part-*.parquet"))) + 1)
@@ -96,16 +99,16 @@ def test_killed_stopped_and_run_again_it_equals_the_server(
     assert stopped.returncode == 130, said
     assert "stopped:" in said and "the same command goes on" in said and "Traceback" not in said
     second = len(table(output))
-    assert first < second < 962
+    assert first < second < TOTAL
     assert f"{second - first:,} pictures" in said
 
     last = start(bentoml_home, pictures, output)
     said = last.communicate(timeout=300)[1]
     assert last.returncode == 0, said
-    assert f"done: {962 - second} pictures" in said and "a second" in said
+    assert f"done: {TOTAL - second:,} pictures" in said and "a second" in said
 
     found = {row["key"]: row for row in table(output)}
-    assert len(found) == len(table(output)) == 962
+    assert len(found) == len(table(output)) == TOTAL
     assert found.keys() == {path.name for path in pictures.iterdir()}
     assert {row["model_version"] for row in found.values()} == {"test"}
     with httpx.Client(base_url=server.url, timeout=60) as client:
@@ -160,7 +163,7 @@ def test_on_a_cluster_the_model_travels(
         run = start(bentoml_home, pictures, output, "--address", address, **env)
         said = run.communicate(timeout=250)[1]
         assert run.returncode == 0, said
-        assert len({row["key"] for row in table(output)}) == 962
+        assert len({row["key"] for row in table(output)}) == TOTAL
     finally:
         head.terminate()
         head.wait(120)

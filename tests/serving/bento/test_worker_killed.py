@@ -87,7 +87,7 @@ def test_a_killed_engine_comes_back_by_itself(server: Server) -> None:
     kinds = Counter(answer.what for answer in answers)
     assert set(kinds) == {"right", "refused"}, kinds
     assert recovered < RECOVERY_SECONDS, f"no caption {recovered:.0f} s after the kill"
-    assert max(answer.seconds for answer in answers) < 10, "a request hung"
+    assert max(answer.seconds for answer in answers) < 25, "a request hung"
     last = [answer.what for answer in answers if answer.asked > killed + recovered + 0.5]
     assert last and set(last) == {"right"}, "it came back but not for good"
     (fresh,) = server.workers("captionbox-engine")

@@ -37,7 +37,7 @@ def bad(source: str) -> Record:
 
 def files() -> dict[str, str]:
     return {
-        str(path): path.read_text()
+        str(path): path.read_text(encoding="utf-8")
         for path in sorted(Path().rglob("*"))
         if path.is_file() and path.suffix == ".txt"
     }
@@ -167,8 +167,8 @@ def test_whatever_comes_and_goes_no_text_is_lost_or_given_to_another(
                         sink.write(good(one))
                         (new,) = set(Path().glob("*.txt")) - before
                         before.add(new)
-                        done[one], texts[new] = new, new.read_text()
-            assert all(path.read_text() == text for path, text in texts.items())
+                        done[one], texts[new] = new, new.read_text(encoding="utf-8")
+            assert all(path.read_text(encoding="utf-8") == text for path, text in texts.items())
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf\r\n", b"\xff\xfe\n\0"])
@@ -244,7 +244,7 @@ def test_a_file_where_the_folder_is_to_be(captionbox: Captionbox, photos: Path) 
 def test_overwriting_is_asked_for(captionbox: Captionbox, photos: Path, stand_in: StandIn) -> None:
     (photos / "0.txt").write_text("by hand")
     captionbox("caption", "photos", "-f", "sidecar")
-    assert (photos / "0.txt").read_text() == "by hand"
+    assert (photos / "0.txt").read_text(encoding="utf-8") == "by hand"
     captionbox("caption", "photos", "-f", "sidecar", "--overwrite")
-    assert (photos / "0.txt").read_text().startswith("A picture called")
+    assert (photos / "0.txt").read_text(encoding="utf-8").startswith("A picture called")
     assert stand_in.asked["0.jpg"] == 1 and stand_in.asked["1.jpg"] == 2

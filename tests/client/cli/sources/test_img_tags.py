@@ -144,7 +144,7 @@ def test_spacers_get_no_text(captionbox: Captionbox, tmp_path: Path, stand_in: S
     content = f"<img src=dot.png><img src='{DOT}'><img src=dot.png data-src=a.jpg>"
     page.write_text(content)
     captionbox("alt", "site")
-    assert page.read_text() == content.replace(
+    assert page.read_text(encoding="utf-8") == content.replace(
         "<img src=dot.png data", f'<img alt="{caption_of(picture("a"))}" src=dot.png data'
     )
     assert stand_in.asked == {"a.jpg": 1}
@@ -157,7 +157,7 @@ def test_what_the_server_calls_a_dot_gets_no_text(
     page = tmp_path / "page.html"
     page.write_text("<img src=http://host/count?visitor>")
     captionbox("alt", "page.html")
-    assert page.read_text() == "<img src=http://host/count?visitor>"
+    assert page.read_text(encoding="utf-8") == "<img src=http://host/count?visitor>"
     assert sum(stand_in.asked.values()) == 1
 
 
@@ -168,7 +168,7 @@ def test_templates_are_left_alone(captionbox: Captionbox, tmp_path: Path, addres
     page = tmp_path / "page.html"
     page.write_text(f'<img src="{address}">')
     done = captionbox("alt", "page.html")
-    assert b"is left alone" in done.stderr and "alt" not in page.read_text()
+    assert b"is left alone" in done.stderr and "alt" not in page.read_text(encoding="utf-8")
 
 
 def test_a_tiny_jpeg_is_for_the_server_to_tell() -> None:
