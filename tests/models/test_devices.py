@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.api.device import CPU, Device, DeviceError
+from models.api.device import CPU, BackendError, Device, DeviceError
 from models.registry import METHODS, load_captioner
 from models.runtimes.devices import find_device
 from models.runtimes.formats import PrecisionError
@@ -88,3 +89,22 @@ def test_devices_are_found_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_int8_is_the_processors(tiny_model: Path) -> None:
     with pytest.raises(PrecisionError, match=r"cuda does not compute in int8 .* fp32 or bf16"):
         load_captioner(tiny_model, "int8", device=Device("cuda"))
+
+
+def test_only_one_file_asks_what_there_is() -> None:
+    """Whoever guesses a device for itself puts inputs where the network is not."""
+    guesses = re.compile(
+        r"\.cuda\(|cuda\.(is_available|device_count|is_bf16)|accelerator\.is_avail"
+    )
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for package in ("jobs", "models", "serving", "training")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if guesses.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["models/runtimes/devices.py"]
+
+
+def test_graphs_compute_on_the_processor(vit_gpt2: Path) -> None:
+    with pytest.raises(BackendError, match="OpenVINO computes on the processor here, not on cuda"):
+        load_captioner(vit_gpt2, "fp32", "openvino", Device("cuda"))
