@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help serve image test test-long test-machines programs-all test-slow test-load test-deploy bench bench-quick programs docs lint format install lock screenshot clean
+.PHONY: help serve image test test-long test-machines programs-all test-slow test-load test-gpu test-deploy bench bench-quick programs docs lint format install lock screenshot clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,7 +68,7 @@ programs: ## Chromium and exiftool for the tests, from Debian's packages where t
 	$(call debian,exiftool,libimage-exiftool-perl,the tests of captionbox xmp)
 
 test: $(VENV)/.dev programs ## the tests: about ten minutes on two cores
-	$(BIN)/python -m pytest -n auto -m "not long and not slow and not load and not deploy"
+	$(BIN)/python -m pytest -n auto -m "not long and not slow and not load and not gpu and not deploy"
 
 test-long: $(VENV)/.dev programs ## the tests of what seldom breaks and takes long: some minutes; CI runs them too
 	$(BIN)/python -m pytest -n auto -m long
@@ -81,6 +81,9 @@ test-slow: $(VENV)/.dev ## the tests that take minutes
 
 test-load: $(VENV)/.dev ## load and faults on a real server: some minutes
 	$(BIN)/python -m pytest -m load
+
+test-gpu: $(VENV)/.dev ## training and captions of every method on an NVIDIA GPU, with pictures/s: 4 minutes
+	$(BIN)/python -m pytest -m gpu -n 0 -s
 
 BENCH_PEERS := benchmarks/.work/peers
 

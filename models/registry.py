@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from models.api.captioner import Captioner
-from models.api.device import Backend, BackendError, Precision
+from models.api.device import CPU, Backend, BackendError, Device, Precision
 from models.api.matcher import Matcher
 from models.api.metadata import BrokenModelError, ModelMetadata, read
 from models.api.options import DECODING_OPTIONS, OptionName
@@ -146,7 +146,10 @@ def captioner_class(method: str, backend: Backend = "torch") -> type[Captioner]:
 
 
 def load_captioner(
-    directory: Path, precision: Precision = "fp32", backend: Backend = "torch"
+    directory: Path,
+    precision: Precision = "fp32",
+    backend: Backend = "torch",
+    device: Device = CPU,
 ) -> Captioner:
     """Load whatever captioner a model directory holds.
 
@@ -154,12 +157,13 @@ def load_captioner(
         directory: the model's.
         precision: what it is to compute in; float32 is the reference.
         backend: what runs it.
+        device: where it lives.
 
     Raises:
-        BackendError: the model does not run on `backend`.
+        BackendError: the model does not run on `backend`, or that not on `device`.
         BrokenModelError: the directory holds no captioner of ours, or it is damaged.
         ValueError: the method cannot compute in `precision`; as
-            `models.runtimes.formats.PrecisionError`, this processor cannot.
+            `models.runtimes.formats.PrecisionError`, the device cannot.
     """
     kind = captioner_class(read(directory).method, backend)
     if precision not in kind.precisions:
@@ -167,18 +171,18 @@ def load_captioner(
             f"the method {kind.method!r} computes in {' or '.join(kind.precisions)}, "
             f"not in {precision}"
         )
-    require(precision, backend)
-    return kind.load(directory, precision)
+    require(precision, backend, device)
+    return kind.load(directory, precision, device)
 
 
-def load_matcher(directory: Path) -> Matcher:
-    """Load whatever matcher a model directory holds.
+def load_matcher(directory: Path, device: Device = CPU) -> Matcher:
+    """Load whatever matcher a model directory holds, to live on `device`.
 
     Raises:
         BrokenModelError: the directory holds no matcher of ours, or it is damaged.
     """
     found: type[Matcher] = _implementation(read(directory).method, "matcher")
-    return found.load(directory)
+    return found.load(directory, device)
 
 
 def load_any(directory: Path) -> Captioner | Matcher:

@@ -1,4 +1,7 @@
-"""The BentoML model store: the only module that talks to it."""
+"""The BentoML model store: the only module that talks to it.
+
+BentoML is imported when the store is asked: training from model directories does without it.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,6 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml.exceptions import BentoMLException, NotFound
 
 from models.api.metadata import FILE_NAME, ModelMetadata, read
 
@@ -72,6 +71,8 @@ def imports_folder() -> Path:
 
     On the store's file system, so that they can be moved into it.
     """
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
     return Path(BentoMLContainer.bentoml_home.get()) / "captionbox" / "imports"
 
 
@@ -108,6 +109,9 @@ def install(
         models.api.metadata.BrokenModelError: `directory` is no Captionbox model.
         ValueError: `name` or `version` is not allowed by the store.
     """
+    import bentoml
+    from bentoml.exceptions import BentoMLException
+
     metadata = read(directory)
     for part in filter(None, (name, version)):
         check_name(part)
@@ -150,6 +154,9 @@ def find(tag: str) -> StoredModel:
         ModelNotFoundError: there is none.
         models.api.metadata.BrokenModelError: it is there but damaged.
     """
+    import bentoml
+    from bentoml.exceptions import BentoMLException, NotFound
+
     try:
         model = bentoml.models.get(tag)
     except (NotFound, BentoMLException, ValueError) as error:
@@ -163,6 +170,8 @@ def find(tag: str) -> StoredModel:
 
 def list_models() -> list[StoredModel]:
     """Return our models in the store, newest first; models of others are left out."""
+    import bentoml
+
     models = [model for model in bentoml.models.list() if LABEL in model.info.labels]
     models.sort(key=lambda model: model.info.creation_time, reverse=True)
     return [find(str(model.tag)) for model in models]

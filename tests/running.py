@@ -5,7 +5,7 @@ processes that is here. A file's tests stay in one of them, so that they share w
 the files that take longest come first, so that no process waits for another one in the end. `-n 0`
 runs them one after the other.
 
-    .venv/bin/python -m pytest -n auto -m "not slow and not load and not deploy" --record-seconds
+    .venv/bin/python -m pytest -n auto -m "not (slow or load or gpu or deploy)" --record-seconds
 
 writes down anew how long they take.
 """

@@ -28,11 +28,12 @@ from pathlib import Path
 from typing import get_args
 
 from models.api import metadata as metadata_module
-from models.api.device import Precision
+from models.api.device import CPU, Device, Precision
 from models.api.measured import Conditions, Measured
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
 from models.registry import load_captioner
+from models.runtimes.devices import find_device
 from models.store import ModelNotFoundError
 from training.data.coco import CaptionedImage, DataError, load_split
 from training.data.image_cache import ImageCache
@@ -42,7 +43,7 @@ from training.export.model_directory import card, is_ours
 from training.export.report import ReportContent, write_report
 from training.loop.captioning import caption_images, texts
 from training.loop.run_directory import DATA_NAME, LOG_NAME, RunError, find_in_run
-from training.loop.run_settings import add_image_cache, add_layout, read_sources
+from training.loop.run_settings import add_device, add_image_cache, add_layout, read_sources
 from training.loop.starting_point import model_directory
 from training.metrics.scores import (
     JAVA_METRICS,
@@ -92,6 +93,7 @@ def evaluate(
     precision: Precision = "fp32",
     train_captions: Sequence[Path] | None = None,
     layout: str | None = None,
+    device: Device = CPU,
 ) -> Evaluation:
     """Caption every picture of a split and score the captions.
 
@@ -109,12 +111,13 @@ def evaluate(
         train_captions: data set folders with the captions that the model learnt from, for the share
             of captions that it made up itself; `None` takes those of the run, if `model` is one.
         layout: which to take where a data set folder holds several.
+        device: where the model computes.
 
     Raises:
         BrokenModelError, DataError, ModelNotFoundError: see there.
         ValueError: the model's method cannot compute in `precision`.
     """
-    captioner = load_captioner(model_directory(model), precision)
+    captioner = load_captioner(model_directory(model), precision, device=device)
     # Before all the captioning: a wrong folder shows at once.
     learnt = training_captions(
         model,
@@ -266,6 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
         choices=get_args(Precision),
         help="what the model computes in (default: fp32, the reference)",
     )
+    add_device(parser)
     add_image_cache(parser)
     parser.add_argument(
         "--max-unreadable",
@@ -301,6 +305,7 @@ def main(arguments: list[str] | None = None) -> int:
             precision=options.precision,
             train_captions=options.train_captions,
             layout=options.layout,
+            device=find_device(options.device),
         )
         if options.out:
             write_results(found, options.out)

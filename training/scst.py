@@ -19,6 +19,7 @@ from typing import cast
 from transformers import set_seed
 
 from models.api import metadata as metadata_module
+from models.api.device import DeviceError
 from models.api.metadata import BrokenModelError
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.network import CnnTransformer
@@ -29,8 +30,9 @@ from training.data.mixture import DataSource
 from training.data.splits import Splits
 from training.export.model_directory import export
 from training.loop import run_directory
+from training.loop.hardware import Hardware
 from training.loop.run_directory import RunError
-from training.loop.run_settings import add_run_arguments, read_start, write_start
+from training.loop.run_settings import add_run_arguments, hardware_of, read_start, write_start
 from training.loop.self_critical import Reward, ScstTrainer, collate_pixels
 from training.loop.session import Session
 from training.loop.starting_point import load_trainable, model_directory
@@ -47,18 +49,21 @@ def train_self_critical(
     resume: bool = False,
     max_steps: int = -1,
     image_cache: Path | None = None,
+    hardware: Hardware | None = None,
 ) -> Path:
     """Train and return the directory of the best model, the start included.
 
     Args:
         recipe: all numbers; its method and vocabulary settings are the start model's.
         start: model directory to begin with; on `resume` the run's own copy is used.
-        data, run, resume, max_steps, image_cache: as in `training.train.train`.
+        data, run, resume, max_steps, image_cache, hardware: as in `training.train.train`.
 
     Raises:
         BrokenModelError: the start model cannot be loaded or cannot be trained so.
         DataError, RunError: see there.
     """
+    hardware = hardware or Hardware.find()
+    hardware.say("training.scst")
     if is_main():
         run_directory.prepare(run, resume)
     splits = Splits.load(data, recipe.max_unreadable)
@@ -76,7 +81,16 @@ def train_self_critical(
     )
     network, tokenizer = cast(CnnTransformer, captioner.network), captioner.tokenizer
     session = Session(
-        recipe, splits, network, tokenizer, metadata, run, export, max_steps, image_cache
+        recipe,
+        splits,
+        network,
+        tokenizer,
+        metadata,
+        run,
+        export,
+        max_steps,
+        image_cache,
+        hardware,
     )
     reward = Reward([image for part in splits.train for image in part.images], tokenizer)
     trainer = session.trainer(
@@ -124,8 +138,16 @@ def main(arguments: list[str] | None = None) -> int:
             options.resume,
             options.max_steps,
             options.image_cache,
+            hardware_of(options),
         )
-    except (DataError, RecipeError, RunError, BrokenModelError, ModelNotFoundError) as error:
+    except (
+        BrokenModelError,
+        DataError,
+        DeviceError,
+        ModelNotFoundError,
+        RecipeError,
+        RunError,
+    ) as error:
         logger.error("%s", error)
         return 2
     logger.info("best model: %s", best)

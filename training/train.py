@@ -24,6 +24,7 @@ from pathlib import Path
 
 from transformers import set_seed
 
+from models.api.device import DeviceError
 from models.api.metadata import BrokenModelError
 from models.backbones import BACKBONES
 from models.store import ModelNotFoundError
@@ -33,8 +34,9 @@ from training.data.mixture import DataSource
 from training.data.splits import Splits
 from training.export.model_directory import export
 from training.loop import run_directory
+from training.loop.hardware import Hardware
 from training.loop.run_directory import RunError
-from training.loop.run_settings import add_run_arguments, read_start, write_start
+from training.loop.run_settings import add_run_arguments, hardware_of, read_start, write_start
 from training.loop.session import Session
 from training.loop.starting_point import go_on_from, model_directory, start_afresh
 from training.recipes.recipe import Recipe, RecipeError, load_recipe
@@ -51,6 +53,7 @@ def train(
     max_steps: int = -1,
     image_cache: Path | None = None,
     init: Path | None = None,
+    hardware: Hardware | None = None,
 ) -> Path:
     """Train and return the directory of the best model.
 
@@ -63,11 +66,14 @@ def train(
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
         image_cache: folder for decoded pictures.
         init: model directory to go on from; on `resume` the run's own copy is used.
+        hardware: what to compute on; None takes what is there.
 
     Raises:
         BrokenModelError: `init` cannot be loaded.
         DataError, RecipeError, RunError: see there.
     """
+    hardware = hardware or Hardware.find()
+    hardware.say("training.train")
     if is_main():
         run_directory.prepare(run, resume)
     splits = Splits.load(data, recipe.max_unreadable)
@@ -86,7 +92,16 @@ def train(
         metadata.parameters / 1e6,
     )
     session = Session(
-        recipe, splits, network, tokenizer, metadata, run, export, max_steps, image_cache
+        recipe,
+        splits,
+        network,
+        tokenizer,
+        metadata,
+        run,
+        export,
+        max_steps,
+        image_cache,
+        hardware,
     )
     trainer = session.trainer()
     # Last of all: a mistake found before leaves no half-begun run.
@@ -148,8 +163,16 @@ def main(arguments: list[str] | None = None) -> int:
             options.max_steps,
             options.image_cache,
             model_directory(options.init) if options.init else None,
+            hardware_of(options),
         )
-    except (DataError, RecipeError, RunError, BrokenModelError, ModelNotFoundError) as error:
+    except (
+        BrokenModelError,
+        DataError,
+        DeviceError,
+        ModelNotFoundError,
+        RecipeError,
+        RunError,
+    ) as error:
         logger.error("%s", error)
         return 2
     logger.info("best model: %s", best)

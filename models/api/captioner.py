@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.api.device import Precision
+from models.api.device import CPU, Device, Precision
 from models.api.options import CaptionOptions, DecodeDefaults, OptionName, check_honoured
 from models.api.preprocessing import PreprocessSpec
 from models.api.results import Caption
@@ -52,12 +52,13 @@ class Captioner(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory (`save_pretrained` layout plus `captionbox.json`).
 
         Args:
             directory: the model's.
             precision: one of `precisions`.
+            device: where the network and its inputs live.
 
         Raises:
             models.api.metadata.BrokenModelError: files are missing, damaged or do not fit together.

@@ -1,12 +1,13 @@
-"""What a model computes on and in: the library that runs it, the number format, and the choice.
+"""What a model computes on and in: device, the library that runs it, number format, the choice.
 
 No torch and no OpenVINO: the gateway reads the settings' values from here.
-`models.runtimes.formats` knows what this machine can.
+`models.runtimes.formats` knows what this machine can, `models.runtimes.devices` what it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, TypeVar
 
@@ -32,6 +33,34 @@ INSTALL = "pip install -r requirements-openvino.lock"
 
 MOST_CIDER_LOST = 0.01
 """int8 is chosen by itself only if validation CIDEr falls by less than this share."""
+
+
+class DeviceError(ValueError):
+    """A device is not there, or not for this. The message is one sentence for people."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a network and its inputs live. `models.runtimes.devices.find_device` chooses it.
+
+    Attributes:
+        name: as torch writes it: `"cpu"`, `"cuda"`, `"cuda:1"`.
+    """
+
+    name: str = "cpu"
+
+    @property
+    def kind(self) -> str:
+        """The name without a number."""
+        return self.name.partition(":")[0]
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it is the processor, for which networks are packed."""
+        return self.kind == "cpu"
+
+
+CPU = Device()
 
 
 class BackendError(ValueError):

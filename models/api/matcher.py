@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.api.device import CPU, Device
 from models.api.preprocessing import PreprocessSpec
 
 
@@ -42,8 +43,12 @@ class Matcher(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, device: Device = CPU) -> Self:
         """Load a model directory (`save_pretrained` layout plus `captionbox.json`).
+
+        Args:
+            directory: the model's.
+            device: where the network and its inputs live.
 
         Raises:
             models.api.metadata.BrokenModelError: files are missing, damaged or do not fit together.

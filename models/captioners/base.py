@@ -79,19 +79,13 @@ class NetworkCaptioner(Captioner):
             options, self.defaults, network.bos_id, network.eos_id, network.max_tokens
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network computes, and its inputs have to be: training moves it to a GPU."""
-        weights = self.network.parameters() if isinstance(self.network, torch.nn.Module) else ()
-        return next((weight.device for weight in weights), torch.device("cpu"))
-
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
         self.check_options(options)
         self.check_pixels(pixels)
         with torch.inference_mode():
             with self.stage("encode"):
-                memory = self.network.encode(torch.from_numpy(pixels).to(self.device))
+                memory = self.network.encode(torch.from_numpy(pixels).to(self.network.device))
             with self.stage("decode"):
                 hypotheses = self._decode(memory, options)
             words = self._words(memory, hypotheses) if options.attention else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from models.layers.attention import KeyValue, gather_rows
@@ -51,6 +52,10 @@ class CaptionNetwork(Protocol):
 
     bos_id: int
     eos_id: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes, and its inputs have to be: training moves it to a GPU."""
 
     @property
     def max_tokens(self) -> int:
@@ -109,6 +114,9 @@ class TrainableNetwork(CaptionNetwork, Protocol):
 
     def let_trunk_learn(self, learns: bool) -> None:
         """Let the trunk's weights change or fix them. What never learns stays fixed."""
+
+    def compile_trunk(self) -> None:
+        """Have the trunk compiled when it first runs; weights and their names stay."""
 
     def cross_attention(self) -> Iterable[nn.Module]:
         """Return the layers through which the decoder looks at the picture."""

@@ -99,12 +99,24 @@ class CaptionDataset(Dataset[TrainingItem]):
         ]
         # In shared memory: workers of the data loader find out, the training process asks.
         self._unreadable = torch.zeros(len(images), dtype=torch.bool).share_memory_()
+        # Likewise: workers outlive an epoch, and have to learn that another has begun.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._shown = -1
         self.set_epoch(0)
 
+    @property
+    def epoch(self) -> int:
+        """The pass, 0-based, whose random choices the items show."""
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
-        """Choose the pass (0-based) whose random choices the items show."""
-        self.epoch = epoch
-        self._pictures, self._repetitions = self.mixture.epoch(epoch)
+        """Choose the pass, in all processes that read for this one."""
+        self._epoch.fill_(epoch)
+
+    def _show(self, epoch: int) -> None:
+        if epoch != self._shown:
+            self._pictures, self._repetitions = self.mixture.epoch(epoch)
+            self._shown = epoch
 
     @property
     def unreadable(self) -> int:
@@ -121,6 +133,7 @@ class CaptionDataset(Dataset[TrainingItem]):
         Raises:
             DataError: neither the picture nor any of a hundred others can be read.
         """
+        self._show(self.epoch)
         picture, repetition = int(self._pictures[index]), int(self._repetitions[index])
         random = np.random.default_rng((self.seed, self.epoch, picture, repetition))
         picture, pixels = self._readable(picture, repetition)

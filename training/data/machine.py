@@ -1,4 +1,4 @@
-"""What a run finds on its machine: the other processes of `torchrun`, and the disk.
+"""What a run finds on its machine: the other processes of `torchrun`, cores, the disk.
 
 Of several processes the first one speaks and writes. Whether something fits on the disk is asked
 before work begins, not when hours of it are lost.
@@ -21,6 +21,17 @@ def is_main() -> bool:
 def process_count() -> int:
     """Return how many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def processes_here() -> int:
+    """Return how many of them train on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
 
 
 def start_logging() -> None:

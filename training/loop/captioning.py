@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -31,6 +33,7 @@ def caption_images(
     progress: bool = True,
     reader: PictureReader | None = None,
     max_unreadable: float = MAX_UNREADABLE,
+    readers: int = 1,
 ) -> dict[int, Caption]:
     """Return the best caption of every picture that can be read, by image id.
 
@@ -42,6 +45,7 @@ def caption_images(
         progress: show a progress bar on a terminal.
         reader: reads the pictures at the model's input size; None decodes every one.
         max_unreadable: share of pictures that may be unreadable, 0..1; they are named.
+        readers: pictures read at once, the next batch's while the model captions.
 
     Raises:
         DataError: more pictures than that, or all of them, cannot be read.
@@ -49,9 +53,10 @@ def caption_images(
     reader = reader or PictureReader(captioner.preprocess)
     captions: dict[int, Caption] = {}
     starts = range(0, len(images), batch_size)
+    batches = _batches(images, starts, batch_size, reader, readers)
     # disable=None: no bar where the output is no terminal.
-    for start in tqdm(starts, desc="captioning", unit="batch", disable=None if progress else True):
-        batch = _read(images[start : start + batch_size], reader)
+    bar = {"desc": "captioning", "unit": "batch", "disable": None if progress else True}
+    for batch in tqdm(batches, total=len(starts), **bar):
         if not batch:
             continue
         stacked = np.stack([pixels for _, pixels in batch])  # [B, H, W, 3]
@@ -64,14 +69,42 @@ def caption_images(
     return captions
 
 
-def _read(
-    images: Sequence[CaptionedImage], reader: PictureReader
-) -> list[tuple[CaptionedImage, Pixels]]:
-    """Return the readable pictures with their pixels, `uint8 [H, W, 3]`; name the others."""
-    found = []
-    for image in images:
+def _batches(
+    images: Sequence[CaptionedImage],
+    starts: Iterable[int],
+    batch_size: int,
+    reader: PictureReader,
+    readers: int,
+) -> Iterator[list[tuple[CaptionedImage, Pixels]]]:
+    """Yield the readable pictures with their pixels, `uint8 [H, W, 3]`; name the others.
+
+    In threads: decoding leaves Python alone, and a batch is read while the one before is captioned.
+    """
+
+    def read(image: CaptionedImage) -> Pixels | DataError:
         try:
-            found.append((image, reader(image)))
+            return reader(image)
         except DataError as error:
-            logger.warning("%s; left out", error)
+            return error
+
+    with ThreadPoolExecutor(readers) as pool:
+        ahead: deque[tuple[Sequence[CaptionedImage], Iterator[Pixels | DataError]]] = deque()
+        for start in starts:
+            part = images[start : start + batch_size]
+            ahead.append((part, pool.map(read, part)))
+            if len(ahead) > 1:
+                yield _readable(*ahead.popleft())
+        while ahead:
+            yield _readable(*ahead.popleft())
+
+
+def _readable(
+    images: Sequence[CaptionedImage], read: Iterator[Pixels | DataError]
+) -> list[tuple[CaptionedImage, Pixels]]:
+    found = []
+    for image, pixels in zip(images, read, strict=True):
+        if isinstance(pixels, DataError):
+            logger.warning("%s; left out", pixels)
+        else:
+            found.append((image, pixels))
     return found

@@ -10,6 +10,7 @@ from training.data.dataset import TrainingVocabulary
 from training.data.machine import process_count
 from training.data.mixture import DataSource
 from training.loop import run_directory
+from training.loop.hardware import Hardware
 from training.recipes.recipe import Recipe, load_recipe
 
 
@@ -28,6 +29,44 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     add_image_cache(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--workers",
+        type=_natural,
+        metavar="N",
+        help="processes that read pictures (default: on a GPU all cores but one, else 1)",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the image trunk: a minute at the start, worth it on a GPU in long runs",
+    )
+
+
+def hardware_of(options: argparse.Namespace) -> Hardware:
+    """Return what the options of `add_run_arguments` say.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
+    return Hardware.find(options.device, options.workers, options.compile)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the device to compute on."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="cpu or cuda; auto takes a GPU where there is one (default: auto)",
+    )
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def add_layout(parser: argparse.ArgumentParser) -> None:

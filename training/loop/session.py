@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
 
 from models.api import metadata as metadata_module
@@ -20,7 +19,6 @@ from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.options import CaptionOptions
 from models.layers.network_protocol import TrainableNetwork
 from models.registry import captioner_class
-from models.runtimes.processor import has_bf16
 from training.data.dataset import CaptionDataset, Collate, TrainingVocabulary
 from training.data.image_cache import ImageCache
 from training.data.machine import is_main, leave
@@ -29,6 +27,7 @@ from training.data.pictures import PictureReader
 from training.data.splits import Splits
 from training.loop import run_directory
 from training.loop.captioning import caption_images, texts
+from training.loop.hardware import Hardware
 from training.loop.trainer import (
     CaptionTrainer,
     Epochs,
@@ -64,6 +63,7 @@ class Session:
         export: writes the best model.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
         image_cache: folder for decoded pictures, see `data.image_cache`; None decodes anew.
+        hardware: what the run computes on.
     """
 
     recipe: Recipe
@@ -75,6 +75,7 @@ class Session:
     export: Export
     max_steps: int = -1
     image_cache: Path | None = None
+    hardware: Hardware = field(default_factory=Hardware.find)
 
     @cached_property
     def reader(self) -> PictureReader:
@@ -116,7 +117,9 @@ class Session:
                 captioner,
                 images,
                 CaptionOptions(),
+                self.hardware.validation_batch,
                 reader=self.reader,
+                readers=max(1, self.hardware.workers),
                 max_unreadable=self.recipe.max_unreadable,
             )
         )
@@ -164,6 +167,8 @@ class Session:
             run_directory.require_space(self.run, parameters, self.recipe.average > 0)
         dataset = self.dataset()
         fix_what_does_not_learn(self.network, self.recipe)
+        if self.hardware.compiled:
+            self.network.compile_trunk()
         # What only some passes or no pass uses: a trunk that waits, or whose features are given.
         some_unused = self.recipe.frozen_epochs > 0 or kind is not CaptionTrainer
         callbacks: list[Any] = [
@@ -178,7 +183,9 @@ class Session:
             "recipe": self.recipe,
             "validate": self.validate,
             "model": self.network,
-            "args": training_arguments(self.recipe, self.run, self.max_steps, some_unused),
+            "args": training_arguments(
+                self.recipe, self.run, self.max_steps, some_unused, self.hardware
+            ),
             "data_collator": Collate.of(self.network),
             "train_dataset": dataset,
             "eval_dataset": dataset,
@@ -204,7 +211,7 @@ class Session:
 
 
 def training_arguments(
-    recipe: Recipe, run: Path, max_steps: int, some_unused: bool
+    recipe: Recipe, run: Path, max_steps: int, some_unused: bool, hardware: Hardware
 ) -> TrainingArguments:
     """Return the trainer's settings for a recipe.
 
@@ -213,11 +220,12 @@ def training_arguments(
         run: the run's folder.
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
         some_unused: some steps leave some learning weights without a gradient.
+        hardware: what the run computes on.
     """
     schedule: str = recipe.schedule
     if schedule == "constant" and recipe.warmup:
         schedule = "constant_with_warmup"
-    return TrainingArguments(
+    found = TrainingArguments(
         output_dir=str(run),
         num_train_epochs=recipe.epochs,
         max_steps=max_steps,
@@ -227,8 +235,8 @@ def training_arguments(
         lr_scheduler_type=schedule,
         warmup_steps=recipe.warmup,
         max_grad_norm=recipe.max_grad_norm,
-        use_cpu=not torch.cuda.is_available(),
-        bf16=recipe.bf16 == "on" or (recipe.bf16 == "auto" and bf16_available()),
+        **hardware.arguments(),
+        bf16=recipe.bf16 == "on" or (recipe.bf16 == "auto" and hardware.computes_bf16()),
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,  # the best and the last
@@ -241,18 +249,11 @@ def training_arguments(
         disable_tqdm=not sys.stderr.isatty(),
         seed=recipe.seed,
         remove_unused_columns=False,
-        dataloader_num_workers=1,
         ddp_find_unused_parameters=some_unused,
         # The other processes wait while the first one captions the validation split.
         ddp_timeout=7200,
     )
-
-
-def bf16_available() -> bool:
-    """Return whether mixed bfloat16 is fast here: recent GPUs, CPUs with AVX512-BF16 or AMX.
-
-    CPUs without such instructions emulate bfloat16, several times slower than float32.
-    """
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return has_bf16()
+    # Of several GPUs `Trainer` would use all from one process, by `DataParallel`: slower than one
+    # where the network is small, and a step would see more pictures than the recipe says.
+    found._n_gpu = min(found.n_gpu, 1)
+    return found

@@ -20,7 +20,9 @@ from models.layers.network_protocol import IGNORED, TrainableNetwork
 from training.data.dataset import CaptionDataset
 from training.data.machine import of_main
 from training.data.pictures import check_share
+from training.loop.hardware import exact_float32
 from training.loop.run_directory import append_log
+from training.loop.speed import PICTURES, WAIT, Speed
 from training.loop.weight_average import WeightAverage
 from training.metrics.scores import JUDGE, LOGGED, METRICS, headlines
 from training.recipes.recipe import Recipe
@@ -76,6 +78,7 @@ class CaptionTrainer(Trainer):
     def __init__(self, *, recipe: Recipe, validate: Validate, **kwargs: Any) -> None:
         self.recipe, self.validate = recipe, validate
         super().__init__(**kwargs)
+        self.speed = Speed(self.accelerator.num_processes)
         self.average: WeightAverage | None = None
         if recipe.average:
             self.average = WeightAverage(kwargs["model"], recipe.average)
@@ -92,6 +95,31 @@ class CaptionTrainer(Trainer):
             groups = parameter_groups(network, self.recipe)
             self.optimizer = torch.optim.AdamW(groups, betas=(0.9, self.recipe.beta2))
         return self.optimizer
+
+    def get_train_dataloader(self) -> Any:
+        """Return the loader; its workers' seed, which nothing here uses, is drawn by itself.
+
+        Workers that last draw it once, and those of a resumed run again: the order of pictures and
+        dropout, which are drawn from the generator of all else, have to stay the same.
+        """
+        loader = super().get_train_dataloader()
+        # accelerate's loader asks the one within it.
+        inner: Any = getattr(loader, "base_dataloader", loader)
+        inner.generator = torch.Generator().manual_seed(self.args.seed)
+        return loader
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the next step's batches; the time that it takes is waited for data."""
+        with self.speed.waiting():
+            found = super().get_batch_samples(*args, **kwargs)
+        self.speed.count(sum(len(batch["pixels"]) for batch in found[0]))
+        return found
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Add how fast it has gone since the last entry."""
+        if "loss" in logs:
+            logs |= self.speed.take()
+        super().log(logs, *args, **kwargs)
 
     def compute_loss(
         self,
@@ -116,7 +144,8 @@ class CaptionTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Caption the validation split, log the scores and return them as `eval_NAME`."""
         # The callbacks keep the best weights: they must see those that were validated.
-        with self.average.in_place() if self.average else contextlib.nullcontext():
+        averaged = self.average.in_place() if self.average else contextlib.nullcontext()
+        with self.speed.pausing(), averaged:
             # One process captions; the others wait for its scores, on which all decide what is
             # best.
             found = of_main(self._validated() if self.accelerator.is_main_process else {})
@@ -152,7 +181,8 @@ class CaptionTrainer(Trainer):
         network.eval()
         try:
             # In float32, whatever training computes in: the scores are recorded as such.
-            return self.validate()
+            with exact_float32():
+                return self.validate()
         finally:
             network.train()
 
@@ -204,12 +234,16 @@ class RunLog(TrainerCallback):
                 where, how = self.conditions.where, self.conditions.how
                 logger.info("epoch %.2f: %s on %s; %s", epoch, headlines(logs), where, how)
             elif "loss" in logs:
+                speed = ""
+                if PICTURES in logs:
+                    speed = f"; {logs[PICTURES]:.0f} pictures/s, {logs[WAIT]:.0%} waiting for data"
                 logger.info(
-                    "epoch %.2f, step %d of %d: loss %.4f",
+                    "epoch %.2f, step %d of %d: loss %.4f%s",
                     epoch,
                     state.global_step,
                     state.max_steps,
                     logs["loss"],
+                    speed,
                 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 
 from models.api import metadata as metadata_module
-from models.api.device import Precision
+from models.api.device import CPU, Device, Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.captioners.base import NetworkCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
@@ -48,11 +48,11 @@ class CnnTransformerCaptioner(NetworkCaptioner):
         super().__init__(network, tokenizer, metadata)
 
     @classmethod
-    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
         try:
-            network = InferenceNetwork.load(directory, precision)
+            network = InferenceNetwork.load(directory, precision, device)
             tokenizer = CaptionTokenizer.load(directory)
         except Exception as error:  # safetensors, tokenizers and torch raise many kinds
             raise BrokenModelError(f"the model's files cannot be read: {error}") from error

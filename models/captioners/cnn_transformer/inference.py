@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.api.device import Precision
+from models.api.device import CPU, Device, Precision
 from models.backbones import find_backbone
 from models.captioners.cnn_transformer.checkpoint import WEIGHTS_NAME, Sizes, Weights, load_trunk
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, NUM_NEVER_PRODUCED
@@ -144,11 +144,11 @@ class DecodeState:
 
 
 class InferenceNetwork:
-    """A `CnnTransformer` that captions and does not learn. On the CPU.
+    """A `CnnTransformer` that captions and does not learn.
 
     Args:
         sizes: the network's configuration.
-        tensors: its state dict.
+        tensors: its state dict, on the device to compute on.
         precision: what to compute in.
 
     Raises:
@@ -167,7 +167,9 @@ class InferenceNetwork:
         self._dtype = dtype
         self._trunk_dtype = torch.bfloat16 if is_narrow(precision) else torch.float32
         self._trunk = pack_trunk(load_trunk(sizes.backbone, tensors), self._trunk_dtype)
-        mean, std = torch.tensor(sizes.image_mean), torch.tensor(sizes.image_std)
+        self.device = weights["output_bias"].device
+        mean = torch.tensor(sizes.image_mean, device=self.device)
+        std = torch.tensor(sizes.image_std, device=self.device)
         self._scale = (1 / (255 * std)).view(3, 1, 1)
         self._offset = (-mean / std).view(3, 1, 1)
         if sizes.project_memory:
@@ -201,14 +203,16 @@ class InferenceNetwork:
         self._vocabulary = pack_linear(output, bias, "int8" if precision == "int8" else "fp32")
 
     @classmethod
-    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Read a model directory's configuration and weights.
 
         Raises:
             OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError: files are
                 missing, damaged or do not fit together.
         """
-        return cls(Sizes.read(directory), load_file(directory / WEIGHTS_NAME), precision)
+        tensors = load_file(directory / WEIGHTS_NAME)
+        placed = {name: tensor.to(device.name) for name, tensor in tensors.items()}
+        return cls(Sizes.read(directory), placed, precision)
 
     # --- encoder -----------------------------------------------------------------------------
 

@@ -295,6 +295,10 @@ class CnnTransformer(PreTrainedModel):
         """Let the trunk learn unless the configuration freezes it; see `TrainableNetwork`."""
         self.trunk.requires_grad_(learns and not self.config.freeze_backbone)
 
+    def compile_trunk(self) -> None:
+        """Have the image encoder compiled; see `TrainableNetwork`."""
+        self.trunk.compile()
+
     def cross_attention(self) -> Iterable[nn.Module]:
         """Yield what brings the picture to the decoder; see `TrainableNetwork`."""
         if self.config.project_memory:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 
 from models.api import metadata as metadata_module
-from models.api.device import Precision
+from models.api.device import CPU, Device, Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.captioners.base import NetworkCaptioner
 from models.captioners.vit_gpt2.network import VitGpt2
@@ -41,9 +41,11 @@ class VitGpt2Captioner(NetworkCaptioner):
         super().__init__(network.eval(), tokenizer, metadata)
 
     @classmethod
-    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`."""
         captioner = cls.load_trainable(directory)
+        network: Any = captioner.network
+        network.to(device.name)
         pack_vit(captioner.network.encoder, precision)
         pack_gpt2(captioner.network.decoder, precision)
         pack_network(captioner.network, precision, vocabulary="decoder.lm_head")

@@ -138,6 +138,10 @@ class VitGpt2(VisionEncoderDecoderModel):
         # Its output is not asked for, so it gets no gradient.
         encoder.pooler.requires_grad_(False)
 
+    def compile_trunk(self) -> None:
+        """Have the image encoder compiled; see `TrainableNetwork`."""
+        cast(nn.Module, self.encoder).compile()
+
     def cross_attention(self) -> Iterable[nn.Module]:
         """Yield what brings the picture to GPT-2; see `TrainableNetwork`."""
         if hasattr(self, "enc_to_dec_proj"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from models.api import metadata as metadata_module
-from models.api.device import BackendError, Precision
+from models.api.device import CPU, BackendError, Device, Precision
 from models.api.metadata import BrokenModelError
 from models.captioners.base import NetworkCaptioner
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
@@ -28,12 +28,15 @@ class VitGpt2OpenVinoCaptioner(NetworkCaptioner):
     network: OpenVinoNetwork
 
     @classmethod
-    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`.
 
         Raises:
-            BackendError: there are no graphs, none in this precision, or no OpenVINO.
+            BackendError: there are no graphs, none in this precision, or no OpenVINO; or `device`
+                is not the processor.
         """
+        if not device.is_cpu:
+            raise BackendError(f"OpenVINO computes on the processor here, not on {device.name}")
         metadata = metadata_module.read(directory)
         if not has_graphs(directory):
             raise BackendError(f"it has no graphs for OpenVINO; {_EXPORT}")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.api import metadata as metadata_module
 from models.api.captioner import Captioner
-from models.api.device import Precision
+from models.api.device import CPU, Device, Precision
 from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
@@ -51,14 +51,16 @@ class ImageTextToTextCaptioner(Captioner):
         self.defaults = metadata.decode
         self.honours = metadata.honoured(self.honours)
         scale, offset = normalisation(metadata.preprocess)
-        self._scale = torch.from_numpy(scale)[:, None, None]  # [3, 1, 1]
-        self._offset = torch.from_numpy(offset)[:, None, None]
+        device = family.network.device
+        self._scale = torch.from_numpy(scale)[:, None, None].to(device)  # [3, 1, 1]
+        self._offset = torch.from_numpy(offset)[:, None, None].to(device)
 
     @classmethod
-    def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
+    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
         family = open_family(directory)
+        family.network.to(device.name)
         metadata.check_vocabulary(family.vocabulary_hash())
         return cls(family, metadata)
 
@@ -85,7 +87,7 @@ class ImageTextToTextCaptioner(Captioner):
 
     def pixel_values(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Return normalised pixels, `[B, 3, H, W]` in the network's dtype."""
-        values = torch.from_numpy(pixels) * self._scale + self._offset
+        values = torch.from_numpy(pixels).to(self._scale.device) * self._scale + self._offset
         return values.to(self.family.network.dtype)
 
     def _decode(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Hypothesis]]:

@@ -154,6 +154,7 @@ class Family(ABC):
         return self.decoded([*ids, *tokens])
 
 
-def repeat_ids(ids: Sequence[int], rows: int) -> Tensor:
-    """Return `ids` as int64 `[rows, len(ids)]`."""
-    return torch.tensor([list(ids)], dtype=torch.int64).expand(rows, -1)
+def repeat_ids(ids: Sequence[int], pictures: Tensor) -> Tensor:
+    """Return `ids` as int64 `[B, len(ids)]`, where `pictures` `[B, ...]` are."""
+    row = torch.tensor([list(ids)], dtype=torch.int64, device=pictures.device)
+    return row.expand(len(pictures), -1)

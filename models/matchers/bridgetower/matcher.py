@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import BridgeTowerForImageAndTextRetrieval, RobertaTokenizer
 
 from models.api import metadata as metadata_module
+from models.api.device import CPU, Device
 from models.api.matcher import Matcher, TextTooLongError
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.api.preprocessing import normalisation
@@ -65,11 +66,12 @@ class BridgeTowerMatcher(Matcher):
         positions = text.max_position_embeddings - text.pad_token_id - 1
         self.max_tokens = min(positions, tokenizer.model_max_length) - 2
         self._towers = Towers(network)
-        scale, offset = (torch.from_numpy(values) for values in normalisation(spec))
+        self._device: torch.device = network.device
+        scale, offset = (torch.from_numpy(v).to(self._device) for v in normalisation(spec))
         self._scale, self._offset = scale[:, None, None], offset[:, None, None]  # [3, 1, 1]
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: Path, device: Device = CPU) -> Self:
         """Load a model directory; see `Matcher.load`. Weights are read as float32."""
         metadata = metadata_module.read(directory)
         try:
@@ -90,7 +92,7 @@ class BridgeTowerMatcher(Matcher):
                 f"the weights lack {missing[0]} and {len(missing) - 1} more: not a BridgeTower "
                 "for image-text matching"
             )
-        return cls(network, tokenizer, metadata)
+        return cls(network.to(device.name), tokenizer, metadata)
 
     def check_text(self, text: str) -> None:
         """Raise `TextTooLongError` if `text` is too long; see `Matcher.check_text`."""
@@ -110,7 +112,7 @@ class BridgeTowerMatcher(Matcher):
             # Texts of like length together: a padded one costs as much as the longest beside it.
             pairs.sort(key=lambda pair: len(pair[2]))
             for chunk in _chunks(pairs, _PAIRS_AT_ONCE):
-                owners = torch.tensor([owner for owner, _, _ in chunk])
+                owners = torch.tensor([owner for owner, _, _ in chunk], device=self._device)
                 found = self._score([ids for _, _, ids in chunk], images, owners)
                 for (owner, place, _), score in zip(chunk, found, strict=True):
                     scores[owner][place] = score
@@ -125,7 +127,8 @@ class BridgeTowerMatcher(Matcher):
     def _images(self, pixels: NDArray[np.uint8]) -> States:
         parts = []
         for start in range(0, len(pixels), _IMAGES_AT_ONCE):
-            part = torch.from_numpy(pixels[start : start + _IMAGES_AT_ONCE]).float()
+            part = torch.from_numpy(pixels[start : start + _IMAGES_AT_ONCE])
+            part = part.to(self._device).float()
             parts.append(self._towers.images(part * self._scale + self._offset))
         return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
@@ -134,9 +137,10 @@ class BridgeTowerMatcher(Matcher):
             [torch.tensor(text) for text in texts],
             batch_first=True,
             padding_value=self.network.config.text_config.pad_token_id,
-        )  # [P, T]
+        ).to(self._device)  # [P, T]
         lengths = torch.tensor([len(text) for text in texts])
-        mask = attention_mask(torch.arange(ids.shape[1]) < lengths[:, None])
+        present = torch.arange(ids.shape[1]) < lengths[:, None]
+        mask = attention_mask(present.to(self._device))
         logits = self._towers.pairs(images, owners, self._towers.texts(ids, mask), mask)  # [P, 2]
         scores: list[float] = logits.softmax(-1)[:, _MATCHES].tolist()
         return scores

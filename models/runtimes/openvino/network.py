@@ -98,6 +98,7 @@ class OpenVinoNetwork:
         self._info = info = GraphsInfo.read(directory)
         self._openvino = import_openvino()
         self._core = shared_core()
+        self.device = torch.device("cpu")
         self.bos_id, self.eos_id = info.bos_id, info.eos_id
         self.vocab_size, self.max_tokens = info.vocab_size, info.max_tokens
         self._kept = torch.bfloat16 if is_narrow(precision) else torch.float32

@@ -84,7 +84,8 @@ class _Patches(nn.Module):
         self._linear = pack_linear(convolution.weight.flatten(1), convolution.bias, how)
         # Tells transformers which dtype to bring pictures to.
         dtype = torch.bfloat16 if how == "bf16" else torch.float32
-        self.register_buffer("weight", torch.empty(0, dtype=dtype), persistent=False)
+        tag = torch.empty(0, dtype=dtype, device=convolution.weight.device)
+        self.register_buffer("weight", tag, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `[B, C, H, W]` to `[B, D, H / patch, W / patch]`."""

@@ -40,6 +40,11 @@ def activate(hidden: Tensor, activation: Activation) -> Tensor:
     return F.gelu(hidden, approximate="tanh" if activation == "gelu_tanh" else "none")
 
 
+def _packs(weight: Tensor) -> bool:
+    """Whether oneDNN multiplies by these weights: they are the processor's."""
+    return weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
 def pack_linear(
     weight: Tensor,
     bias: Tensor | None,
@@ -64,7 +69,7 @@ def pack_linear(
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     weight = weight.detach().to(dtype)
     bias = None if bias is None else bias.detach().to(dtype)
-    if not torch.backends.mkldnn.is_available():
+    if not _packs(weight):
         return lambda hidden: activate(F.linear(hidden, weight, bias), activation)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
     name, algorithm = _ONEDNN_NAMES[activation]
@@ -220,7 +225,7 @@ class PackedConvolution:
             residual: added to the result, which is written over it.
         """
         pad = [padding, padding]
-        if not torch.backends.mkldnn.is_available():
+        if not _packs(self._weight):
             out = F.conv2d(images, self._weight, self._bias, self._stride, padding, 1, self._groups)
             out = out if residual is None else out + residual
             return out.relu() if self._relu else out

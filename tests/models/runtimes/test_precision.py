@@ -328,7 +328,7 @@ def test_what_is_asked_for_is_taken_even_without_scores(directory: Path) -> None
 def test_a_format_that_the_processor_lacks_is_refused_by_name(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "formats", lambda backend: ("fp32", "int8"))
+    monkeypatch.setattr(formats, "formats", lambda backend, device: ("fp32", "int8"))
     monkeypatch.setattr(formats, "processor_name", lambda: "Old Chip, AVX2")
     refusal = (
         r"this processor \(Old Chip, AVX2\) does not compute in bf16 on torch; "

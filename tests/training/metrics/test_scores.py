@@ -13,6 +13,7 @@ from models.api.preprocessing import PreprocessSpec
 from tests.training.export.test_report import content
 from training.export.model_directory import card
 from training.export.report import write_report
+from training.loop.hardware import Hardware
 from training.loop.session import training_arguments
 from training.metrics import scores as declarations
 from training.metrics.scores import (
@@ -74,7 +75,7 @@ def test_better_is_what_the_declaration_says() -> None:
 
 
 def test_trainer_is_judged_by_the_judge(tmp_path: Path) -> None:
-    arguments = training_arguments(load_recipe("compact"), tmp_path, 1, False)
+    arguments = training_arguments(load_recipe("compact"), tmp_path, 1, False, Hardware())
     assert arguments.metric_for_best_model == JUDGE
     assert arguments.greater_is_better is True
 

@@ -43,9 +43,9 @@ class Blip(Family):
         features = self.network.vision_model(pixel_values=pixel_values).last_hidden_state
         looked = {
             "encoder_hidden_states": features,  # [B, S, D]
-            "encoder_attention_mask": torch.ones(features.shape[:2], dtype=torch.int64),
+            "encoder_attention_mask": features.new_ones(features.shape[:2], dtype=torch.int64),
         }
-        inputs = {"input_ids": repeat_ids(ids, len(pixel_values)), **looked}
+        inputs = {"input_ids": repeat_ids(ids, pixel_values), **looked}
         return Prefill(inputs, looked, len(ids))
 
     def text(self, prompt: str | None, tokens: Sequence[int]) -> str:

@@ -48,7 +48,8 @@ class Blip2(Family):
         text = self.config.text_config
         room = text.max_position_embeddings - features.shape[1] - 1 - LONGEST_CAPTION
         ids = [text.bos_token_id, *(self.prompt_ids(prompt, room) if prompt else ())]
-        words = self.network.get_input_embeddings()(torch.tensor([ids]))  # [1, T, D]
+        row = torch.tensor([ids], device=features.device)
+        words = self.network.get_input_embeddings()(row)  # [1, T, D]
         both = torch.cat((features.to(words.dtype), words.expand(len(features), -1, -1)), 1)
         return Prefill({"inputs_embeds": both}, {}, both.shape[1])
 

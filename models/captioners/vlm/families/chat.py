@@ -54,7 +54,7 @@ class Chat(Family):
                 METHOD,
                 f"picture and prompt make {len(ids)} tokens, and this model has room for {room}",
             )
-        repeated = repeat_ids(ids, len(pixel_values))
+        repeated = repeat_ids(ids, pixel_values)
         inputs = {
             "input_ids": repeated,
             **self.token_inputs(repeated),

@@ -60,12 +60,12 @@ class Florence2(Family):
             self.tokenizer.eos_token_id,
         ]
         embed = self.network.get_input_embeddings()
-        words = embed(torch.tensor([question]))  # [1, T, D]
+        words = embed(torch.tensor([question], device=features.device))  # [1, T, D]
         both = torch.cat((features.to(words.dtype), words.expand(len(features), -1, -1)), 1)
         encoded = self.network.get_encoder()(inputs_embeds=both).last_hidden_state
         looked = {"encoder_hidden_states": encoded}
         start = self._start()
-        inputs = {self.ids_name: repeat_ids(start, len(features)), **looked}
+        inputs = {self.ids_name: repeat_ids(start, features), **looked}
         return Prefill(inputs, looked, len(start))
 
     def text(self, prompt: str | None, tokens: Sequence[int]) -> str:

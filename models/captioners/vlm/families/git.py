@@ -29,7 +29,7 @@ class Git(Family):
         """Return pictures and prompt; see `Family.prefill`."""
         room = self.config.max_position_embeddings - 1 - LONGEST_CAPTION
         ids = [self.tokenizer.cls_token_id, *(self.prompt_ids(prompt, room) if prompt else ())]
-        inputs = {"input_ids": repeat_ids(ids, len(pixel_values)), "pixel_values": pixel_values}
+        inputs = {"input_ids": repeat_ids(ids, pixel_values), "pixel_values": pixel_values}
         return Prefill(inputs, {}, len(ids))
 
     def next_inputs(self, tokens: Tensor, position: int) -> dict[str, Any]:

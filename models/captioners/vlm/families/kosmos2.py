@@ -48,7 +48,7 @@ class Kosmos2(Family):
             # The processor puts a blank between picture and text.
             *self.prompt_ids(f" {prompt or self.decode.prompt}", room),
         ]
-        repeated = repeat_ids(ids, len(pixel_values))
+        repeated = repeat_ids(ids, pixel_values)
         mask = repeated.new_zeros(repeated.shape)
         mask[:, 2 : 2 + count] = 1
         inputs = {

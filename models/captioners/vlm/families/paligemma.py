@@ -37,7 +37,7 @@ class PaliGemma(Family):
             self.tokenizer.bos_token_id,
             *self.prompt_ids(request, room),
         ]
-        repeated = repeat_ids(ids, len(pixel_values))
+        repeated = repeat_ids(ids, pixel_values)
         inputs = {
             "input_ids": repeated,
             "pixel_values": pixel_values,

@@ -92,7 +92,7 @@ class QwenVl(Chat):
         cut = cut.reshape(batch * rows * columns, 3, 1, patch, patch)
         # A still is a film of equal frames.
         flat = cut.expand(-1, -1, frames, -1, -1).reshape(batch * rows * columns, -1)
-        grid = torch.tensor([[1, rows, columns]] * batch)
+        grid = torch.tensor([[1, rows, columns]] * batch, device=pixel_values.device)
         return {"pixel_values": flat, "image_grid_thw": grid}
 
     def token_inputs(self, ids: Tensor) -> dict[str, Any]:
