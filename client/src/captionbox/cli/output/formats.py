@@ -220,6 +220,8 @@ def _error(record: Record) -> dict[str, object]:
 
 def _guard(source: str) -> str:
     """Return a source as one column: as it is, or as a JSON string where that would break lines."""
+    # As it will be read again: a name is bytes, which without UTF-8 are no letters here.
+    source = source.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     return json.dumps(source) if _CONTROL.search(source) or source.startswith('"') else source
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from captionbox.cli.output.formats import Past, Record
 from captionbox.cli.output.part_file import naming, replacing
+from captionbox.cli.sources.sources import system_name
 from captionbox.images import SUFFIXES, is_url
 
 _LONGEST_PART = 200
@@ -98,7 +99,7 @@ class Sidecars:
         if is_url(source):
             parts = urlsplit(source)
             name = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            path = Path(parts.netloc + name)
+            path = Path(system_name(parts.netloc + name))
             return (self._root or Path()).joinpath(*map(_bounded, _inside(path)))
         path = Path(source)
         return path if self._root is None else self._root.joinpath(*_inside(path))
@@ -167,7 +168,8 @@ def _bounded(part: str) -> str:
     if len(data) <= _LONGEST_PART:
         return part
     mark = hashlib.sha256(data).hexdigest()[:16]
-    return f"{data[: _LONGEST_PART - 20].decode('utf-8', 'ignore')}-{mark}"
+    begin = data[: _LONGEST_PART - 20].decode("utf-8", "ignore")  # no half of a letter
+    return f"{system_name(begin)}-{mark}"
 
 
 def _is_there(path: Path) -> bool:
