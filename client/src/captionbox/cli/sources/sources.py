@@ -94,7 +94,7 @@ def identity(source: str) -> str:
 
 
 def system_name(name: str) -> str:
-    """Return a name as this system spells it, which without UTF-8 is not as a file of ours has it."""
+    """Return a name as this system has it: without UTF-8 it is not as in a file of ours."""
     return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
