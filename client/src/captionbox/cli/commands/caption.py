@@ -84,7 +84,16 @@ def caption(
     sample: given.Sample = None,
     dry_run: given.DryRun = False,
     as_json: given.AsJson = False,
-    concurrency: given.Concurrency = 8,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Requests in progress at once, one image in each; by default what keeps a server "
+            "busy, several images in a request where it is quick.",
+            show_default=False,
+            rich_help_panel="Server",
+        ),
+    ] = None,
     model: given.Model = None,
     num_captions: given.NumCaptions = None,
     num_beams: given.NumBeams = None,
@@ -178,7 +187,7 @@ async def _caption(
     inputs: Inputs,
     sink: Sink,
     options: CaptionOptions,
-    concurrency: int,
+    concurrency: int | None,
     printed: bool,
     as_json: bool,
 ) -> int:
@@ -186,6 +195,7 @@ async def _caption(
     from asyncio import CancelledError
 
     from captionbox.cli.output.endings import sentence
+    from captionbox.cli.run.pace import Pace
     from captionbox.cli.run.progress import reporter, same_place
     from captionbox.cli.run.run import Stop, run
     from captionbox.cli.run.tally import Tally
@@ -211,7 +221,7 @@ async def _caption(
                     tally,
                     stop,
                     options,
-                    concurrency=concurrency,
+                    pace=Pace(concurrency, total),
                     ordered=printed,
                     tell_failures=not (printed and same_place(sys.stdout, sys.stderr)),
                 )
