@@ -28,7 +28,7 @@ from serving.api.ollama.running import running_route
 from serving.api.openai.chat import openai_route
 from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
 from serving.api.openai.errors import openai_errors
-from serving.api.pages import docs_routes, page_routes
+from serving.api.pages import COMPRESSED, docs_routes, page_routes
 from serving.base.problems import KINDS, TYPE_PREFIX, Problem
 from serving.base.settings import Settings
 from serving.http.access import CLIENT_GONE
@@ -92,7 +92,7 @@ def _public_routes(described: Callable[[], dict[str, Any]]) -> list[Route]:
         running_route(),
         *page_routes(),
         *docs_routes(),
-        Route("/docs.json", _json(described)),
+        Route("/docs.json", _json(described), middleware=COMPRESSED),
         *(Route(TYPE_PREFIX + slug, _json(partial(describe, slug))) for slug in KINDS),
     ]
 

@@ -88,10 +88,10 @@ class SecurityHeadersMiddleware:
         await self.app(scope, receive, send_with_headers)
 
 
-_MIDDLEWARE = (
-    Middleware(SecurityHeadersMiddleware),
-    Middleware(GZipMiddleware, minimum_size=256),
-)
+COMPRESSED = (Middleware(GZipMiddleware, minimum_size=256),)
+"""For answers that are long and compress well."""
+
+_MIDDLEWARE = (Middleware(SecurityHeadersMiddleware), *COMPRESSED)
 
 
 def file_route(address: str, directory: Path, name: str) -> Route:

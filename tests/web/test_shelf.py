@@ -56,7 +56,7 @@ def test_filter_by_word(open_page: Opener, picture: Picture) -> None:
     expect(shown(page)).to_have_text(["1.png"])
     # The large view goes through what is shown.
     page.get_by_role("button", name="Open 1.png large").click()
-    expect(page.locator(".large .place")).to_have_text("1 of 1")
+    expect(page.locator(".large .place")).to_contain_text("1 of 1 ·")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Show all").click()
     expect(shown(page)).to_have_count(4)

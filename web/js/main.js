@@ -24,6 +24,7 @@ import { Shelf } from "./set/shelf.js";
 import { Toolbar, pictures } from "./set/toolbar.js";
 
 const RETRY_START = 2000;
+const MANY = 30;
 
 const collection = new Collection();
 const options = new OptionsPanel(byId("options"), () => toolbar.update(), code);
@@ -52,7 +53,10 @@ const shelf = new Shelf(byId("shelf"), collection, (shown) => {
   for (const node of nodes) node.hidden = false;
   for (const node of others) node.hidden = true;
   arrange(byId("cards"), [...nodes, ...others]);
-});
+  // Told by classes: of a thousand cards, a selector with :has() looks at all whenever one changes.
+  byId("cards").classList.toggle("several", collection.items.some(({ results }) => results.size > 1));
+  byId("cards").classList.toggle("many", cards.size > MANY);
+}, () => large.review());
 
 // --- pictures ---------------------------------------------------------------------------------------
 
@@ -95,6 +99,7 @@ const context = {
 const large = new Large({
   make: (item) => new Card(item, { ...context, changed: changedInLarge }),
   shown: () => shelf.shown,
+  changed: (item) => changedInLarge(item),
   closed: (item) => cards.get(item?.id)?.focus(),
 });
 
@@ -106,8 +111,8 @@ function changedOnCard(item, key) {
 }
 
 function changedInLarge(item, key) {
+  large.done(item, key);
   cards.get(item.id)?.update();
-  large.update(item, key);
   toolbar.update();
   shelf.update();
 }
@@ -116,12 +121,14 @@ collection.addEventListener("add", ({ detail: item }) => {
   const card = new Card(item, { ...context, changed: changedOnCard, open: (item) => large.open(item) });
   cards.set(item.id, card);
   byId("cards").insertBefore(card.node, cards.get(collection.following(item)?.id)?.node ?? null);
+  if (cards.size > MANY) byId("cards").classList.add("many");
   document.body.classList.add("has-pictures");
 });
 
 collection.addEventListener("change", ({ detail: item }) => {
   cards.get(item.id).update();
   large.update(item);
+  if (item.results.size > 1) byId("cards").classList.add("several");
 });
 
 collection.addEventListener("remove", ({ detail: item }) => {

@@ -13,6 +13,7 @@ export class Card {
   #results = el("div", { class: "results" });
   #views = new Map();
   #size = el("span");
+  #accepted = el("strong", { hidden: true }, "Accepted");
   #spotlight;
 
   /**
@@ -46,7 +47,7 @@ export class Card {
       el(
         "article",
         { class: "card-body", "aria-labelledby": id },
-        el("div", { class: "card-head" }, el("h2", { id, title: item.name }, item.name), this.#size),
+        el("div", { class: "card-head" }, el("h2", { id, title: item.name }, item.name), this.#accepted, this.#size),
         this.#results,
       ),
     );
@@ -56,6 +57,7 @@ export class Card {
   /** Show the item as it is now. `focus` is the key of what to focus, if not what was focused. */
   update(focus = null) {
     this.#updatePicture();
+    this.#accepted.hidden = !this.#item.accepted;
     const active = this.#results.contains(document.activeElement) ? document.activeElement : null;
     const key = focus ?? active?.dataset.key;
     const results = [...this.#item.results.values()];

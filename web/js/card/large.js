@@ -1,15 +1,18 @@
-/** A picture opened large, with all its captions, and the way to its neighbours. */
+/** A picture opened large, with all its captions and the way to its neighbours; and the review of a set. */
 
 import { announce, button, byId, el, icon } from "../lib/dom.js";
+import { History, progress } from "./review.js";
 
 export class Large {
-  #make;
-  #shown;
-  #closed;
+  #to;
+  #items = [];
   #item = null;
   #card = null;
+  #history = new History();
   #list = el("ul", { class: "cards", role: "list" });
   #place = el("p", { class: "place" });
+  #undo;
+  #accept;
   #before;
   #after;
   #dialog;
@@ -18,14 +21,15 @@ export class Large {
    * @param {Object} to
    * @param {(item: Item) => Card} to.make makes the card that is shown large
    * @param {() => Item[]} to.shown the pictures that can be gone through, in order
+   * @param {(item: Item) => void} to.changed called when a picture was accepted, or something was undone
    * @param {(item: Item) => void} to.closed called with the picture that was shown last
    */
-  constructor({ make, shown, closed }) {
-    this.#make = make;
-    this.#shown = shown;
-    this.#closed = closed;
-    this.#before = this.#step("Previous picture", "before", -1);
-    this.#after = this.#step("Next picture", "after", 1);
+  constructor(to) {
+    this.#to = to;
+    this.#undo = button({ class: "button small", title: "Take back the last step (U)", click: () => this.#takeBack() }, "Undo");
+    this.#accept = button({ class: "button small primary", click: () => this.#acceptIt() }, "Accept");
+    this.#before = step("Previous picture (K)", "before", () => this.#go(-1));
+    this.#after = step("Next picture (J)", "after", () => this.#go(1));
     const close = button(
       { class: "button small quiet", title: "Close", "aria-label": "Close", click: () => this.#dialog.close() },
       icon("close"),
@@ -33,22 +37,50 @@ export class Large {
     this.#dialog = el(
       "dialog",
       { class: "large", on: { close: () => this.#leave(), keydown: (event) => this.#key(event) } },
-      el("div", { class: "large-bar" }, this.#place, this.#before, this.#after, close),
+      el("div", { class: "large-bar" }, this.#place, this.#undo, this.#accept, this.#before, this.#after, close),
       this.#list,
+      hint(),
     );
-    document.body.append(this.#dialog);
   }
 
   open(item) {
+    // As they stand now: accepting one may change the order of those on the page.
+    this.#items = this.#to.shown();
     this.#show(item);
     // What is said and offered meanwhile has to be inside: all else is out of reach.
+    document.body.append(this.#dialog);
     this.#dialog.append(byId("undo-bar"), byId("announcer"));
     this.#dialog.showModal();
+    this.#accept.focus();
+  }
+
+  /** Open the first picture that nobody has accepted, or the first of all. */
+  review() {
+    const shown = this.#to.shown();
+    this.open(shown.find((item) => !item.accepted) ?? shown[0]);
   }
 
   /** Show a picture as it is now, if it is the one that is open. */
   update(item, focus = null) {
-    if (item === this.#item) this.#card.update(focus);
+    if (item !== this.#item) return;
+    this.#card.update(focus);
+    // Captions that come meanwhile are no step of the user's.
+    if (focus === null) this.#history.watch(item);
+    this.#updateBar();
+  }
+
+  /** Note what was done to the picture that is open, and show it. */
+  done(item, focus) {
+    if (item !== this.#item) return;
+    const written = this.#history.note(item) && [...item.results.values()].some(({ edited, chosen }) => edited !== null || chosen);
+    if (written) {
+      // Whoever wrote or chose the words has looked at them: one step, and Enter goes on.
+      item.accepted = true;
+      this.#history.watch(item);
+    }
+    this.#card.update(focus);
+    this.#updateBar();
+    if (written) this.#accept.focus();
   }
 
   /** Close if a picture that is gone is the one that is open. */
@@ -58,46 +90,102 @@ export class Large {
 
   #show(item) {
     this.#item = item;
-    this.#card = this.#make(item);
+    this.#history.watch(item);
+    this.#card = this.#to.make(item);
     this.#list.replaceChildren(this.#card.node);
-    const { all, place } = this.#where();
-    this.#place.textContent = `${place + 1} of ${all.length}`;
-    this.#before.disabled = place <= 0;
-    this.#after.disabled = place === all.length - 1;
     this.#dialog.setAttribute("aria-label", item.name);
+    this.#updateBar();
   }
 
-  #where() {
-    const all = this.#shown();
-    return { all, place: all.indexOf(this.#item) };
+  #updateBar() {
+    const place = this.#items.indexOf(this.#item);
+    this.#place.textContent = `${place + 1} of ${this.#items.length} · ${progress(this.#items)}`;
+    this.#before.disabled = place <= 0;
+    this.#after.disabled = place === this.#items.length - 1;
+    this.#undo.disabled = this.#history.length === 0;
+    this.#accept.disabled = ![...this.#item.results.values()].some((result) => result.state === "done");
+    this.#accept.textContent = this.#item.accepted ? "Accepted" : "Accept";
   }
 
-  #go(step) {
-    const { all, place } = this.#where();
-    const next = all[place + step];
+  #go(by) {
+    const next = this.#items[this.#items.indexOf(this.#item) + by];
     if (!next) return;
     this.#show(next);
     announce(`${next.name}. ${[...next.results.values()].map((result) => result.text).join(" ")}`);
-    if (document.activeElement?.disabled || document.activeElement === document.body) this.#dialog.focus();
+    this.#keepFocus();
   }
 
-  #step(label, name, by) {
-    return button({ class: "button small", title: label, "aria-label": label, click: () => this.#go(by) }, icon(name));
+  #acceptIt() {
+    const item = this.#item;
+    if (!item.accepted) {
+      item.accepted = true;
+      this.#history.note(item);
+      this.#to.changed(item);
+    }
+    if (this.#items.at(-1) === item) announce(`The last one. ${progress(this.#items)}`);
+    this.#updateBar();
+    this.#go(1);
+  }
+
+  #takeBack() {
+    const item = this.#history.undo();
+    if (!item) return;
+    this.#to.changed(item);
+    if (this.#items.includes(item)) this.#show(item);
+    this.#keepFocus();
+    announce(`Taken back: ${item.name}`);
+  }
+
+  /** Have the focus on something that can be pressed: what was pressed may be switched off or gone. */
+  #keepFocus() {
+    const { activeElement } = document;
+    if (this.#dialog.contains(activeElement) && activeElement !== this.#dialog && !activeElement.disabled) return;
+    [this.#accept, this.#after, this.#before].find((node) => !node.disabled)?.focus();
   }
 
   #key(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step || event.target.matches("textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("textarea")) return;
+    const { key, ctrlKey, metaKey, altKey } = event;
+    const act = ctrlKey || metaKey ? this.#chord(key) : !altKey && this.#plain(key);
+    if (!act) return;
     event.preventDefault();
-    this.#go(step);
+    act();
+  }
+
+  /** Ctrl+Z is for what the bar offers to undo, as long as it offers something. */
+  #chord(key) {
+    return key.toLowerCase() === "z" && byId("undo-bar").hidden && (() => this.#takeBack());
+  }
+
+  #plain(key) {
+    const acts = {
+      ArrowLeft: () => this.#go(-1),
+      ArrowRight: () => this.#go(1),
+      e: () => this.#list.querySelector('[data-key$=" edit"]')?.click(),
+      j: () => this.#go(1),
+      k: () => this.#go(-1),
+      u: () => this.#takeBack(),
+    };
+    return acts[key.length === 1 ? key.toLowerCase() : key];
   }
 
   #leave() {
     document.querySelector("main").append(byId("undo-bar"));
     document.body.append(byId("announcer"));
     this.#list.replaceChildren();
+    this.#dialog.remove();
     const item = this.#item;
     this.#item = this.#card = null;
-    this.#closed(item);
+    this.#to.closed(item);
   }
+}
+
+const step = (label, name, click) =>
+  button({ class: "button small", title: label, "aria-label": label, click }, icon(name));
+
+/** The keys, for those who have some. */
+function hint() {
+  const keys = [["Enter", "accept"], ["E", "edit"], ["J", "next"], ["K", "back"], ["U", "undo"]];
+  const words = keys.flatMap(([key, what]) => [el("kbd", {}, key), ` ${what} `]);
+  return el("p", { class: "keys with-mouse" }, ...words);
 }

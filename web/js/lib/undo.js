@@ -56,6 +56,7 @@ function show() {
   const node = bar();
   const offer = offers.at(-1);
   node.hidden = !offer;
+  document.documentElement.classList.toggle("offers-undo", !node.hidden);
   node.replaceChildren();
   clearTimeout(timer);
   if (!offer) return;

@@ -78,6 +78,8 @@ export class Captioning {
     const others = [...before.values()].filter((result) => result.byHand && !models.includes(result.model));
     const chosen = models.map((model) => (stays(model) ? before.get(model) : new Result(model)));
     item.results = new Map([...others, ...chosen].map((result) => [result.model, result]));
+    // Nobody has looked at what is still to come.
+    if (chosen.some((result) => before.get(result.model) !== result)) item.accepted = false;
     this.#collection.changed(item);
     for (const result of chosen) if (!this.#upToDate(result)) this.retry(item, result);
   }
@@ -89,11 +91,14 @@ export class Captioning {
    *   were kept, how many wordings that the user chose were not, and what brings back the captions
    */
   again() {
-    const before = this.#collection.items.map((item) => [item, item.results]);
+    const before = this.#collection.items.map((item) => [item, item.results, item.accepted]);
     for (const [item] of before) this.caption(item);
     const all = before.flatMap(([item, results]) => [...results.values()].map((result) => [item, result]));
     const dropped = all.filter(([item, result]) => result.chosen && item.results.get(result.model) !== result);
-    const undo = () => before.forEach(([item, results]) => this.#putBack(item, results));
+    const undo = () => before.forEach(([item, results, accepted]) => {
+      item.accepted = accepted;
+      this.#putBack(item, results);
+    });
     return { kept: all.filter(([, result]) => result.byHand).length, dropped: dropped.length, undo };
   }
 

@@ -63,6 +63,8 @@ export class Item {
   results = new Map();
   /** Of `prepare`: undefined while it works, null where the browser cannot read the file. */
   picture = undefined;
+  /** Whether somebody has looked at its captions and found them good. */
+  accepted = false;
   /** Whether it is gone for good. */
   released = false;
 

@@ -112,12 +112,11 @@ async function offerCamera(to) {
   let photographs = 0;
   if (matchMedia("(pointer: coarse)").matches) {
     button.addEventListener("click", () => byId("camera-input").click());
-    button.hidden = false;
     return;
   }
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
   if (!devices.some((device) => device.kind === "videoinput")) return;
-  button.hidden = false;
+  button.classList.add("there");
   button.addEventListener("click", async () => {
     const file = await to.camera();
     if (file) to.files([{ file, name: `Photo ${(photographs += 1)}.jpg` }]);

@@ -8,6 +8,7 @@ const PAUSE = 120;
 
 /** How sure the models were, the least sure one counting; what has no caption needs a look the most. */
 function sureness(item) {
+  if (item.accepted) return 2;
   const sure = [...item.results.values()].map((result) => {
     if (result.state === "failed") return -1;
     // Somebody has looked at it.
@@ -41,8 +42,9 @@ export class Shelf {
    * @param {HTMLElement} node
    * @param {Collection} collection
    * @param {(shown: Item[]) => void} show called with the pictures to show, in order
+   * @param {() => void} review has them gone through one by one
    */
-  constructor(node, collection, show) {
+  constructor(node, collection, show, review) {
     this.#node = node;
     this.#collection = collection;
     this.#show = show;
@@ -60,7 +62,9 @@ export class Shelf {
     node.append(
       el("label", { htmlFor: "shelf-filter" }, "Filter by word"), this.#field,
       el("label", { htmlFor: "shelf-order" }, "Order"), this.#orders,
-      this.#count, this.#all, this.#list,
+      this.#count, this.#all,
+      button({ class: "button small review", title: "Go through them one by one", click: review }, "Review"),
+      this.#list,
     );
     for (const event of ["add", "change", "remove"]) collection.addEventListener(event, () => this.update());
   }
