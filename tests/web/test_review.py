@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.drawings import caption_of
 from tests.web.browsing import await_captions, captions, card, choose, expect
@@ -95,3 +98,32 @@ def test_what_is_captioned_again_is_to_be_looked_at_again(
     page.get_by_role("button", name="Caption again").click()
     await_captions(page, 2)
     expect(accepted).to_be_hidden()
+
+
+@pytest.mark.long
+def test_a_thousand_pictures_stay_smooth(open_page: Opener, picture: Picture) -> None:
+    page = open_page()
+    caption = {"text": "A red ring on paper.", "confidence": 0.5, "log_prob": -1.0}
+    page.route("**/caption", lambda route: route.fulfill(json={"captions": [caption]}))
+    one = picture("red ring").read_bytes()
+    folder = picture("red ring", "set/0000.png").parent
+    for index in range(1000):
+        (folder / f"{index:04}.png").write_bytes(one)
+    choose(page, *sorted(folder.iterdir()))
+    await_captions(page, 1000)
+    page.get_by_role("button", name="Review").press("Enter")
+    place(page, "1 of 1000 · 0 of 1000 accepted")
+    page.evaluate("""() => {
+      window.took = [];
+      let began = 0;
+      addEventListener("keydown", () => { began = performance.now(); }, { capture: true });
+      // After the frame that shows what the key did.
+      addEventListener("keyup", () => requestAnimationFrame(() => setTimeout(() =>
+        window.took.push(performance.now() - began))));
+    }""")
+    for key in ["j", "Enter"] * 20:
+        page.keyboard.press(key)
+    place(page, "41 of 1000 · 20 of 1000 accepted")
+    page.wait_for_function("window.took.length === 40")
+    took = page.evaluate("window.took")
+    assert statistics.median(took) < 50
