@@ -109,6 +109,7 @@ def test_commands_of_the_model_store_exist(capsys: pytest.CaptureFixture[str]) -
         "install-default",
         "ensure",
         "known",
+        "verify",
         "import",
         "export-openvino",
         "list",
