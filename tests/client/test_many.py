@@ -190,9 +190,7 @@ def batch_answer(request: httpx.Request) -> httpx.Response:
     if not request.url.path.endswith("batch"):
         return answer(request)
     bad = {"error": problem(415, "unsupported-image", "Unsupported", "No.")}
-    return json_answer(
-        {"results": [bad if b"BAD" in one else answer_to(one) for one in contents]}
-    )
+    return json_answer({"results": [bad if b"BAD" in one else answer_to(one) for one in contents]})
 
 
 def test_several_share_a_request(either: Either) -> None:
