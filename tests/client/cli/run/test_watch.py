@@ -126,7 +126,7 @@ def test_into_a_file_and_undone(watching: Start, captionbox: Captionbox, photos:
         told = [json.loads(process.stdout.readline()) for _ in range(6)]
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
-    assert {one["source"] for one in told} == {f"photos/{number}.jpg" for number in range(6)}
+    assert {one["image"] for one in told} == {f"photos/{number}.jpg" for number in range(6)}
     assert len(lines(out.read_bytes())) == 6
     captionbox("undo")
     assert not out.exists()

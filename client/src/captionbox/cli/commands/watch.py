@@ -157,7 +157,7 @@ def _tell(source: str, caption: str | None, as_json: bool) -> None:
     from captionbox.cli.output.terminal import printable
 
     if as_json:
-        told = {"source": source} | ({} if caption is None else {"caption": caption})
+        told = {"image": source} | ({} if caption is None else {"caption": caption})
         typer.echo(json.dumps(told))
     else:
         typer.echo(printable(source if caption is None else f"{source}: {caption}"))
