@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.datastructures import Headers
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from serving.api.bodies import check_members
 from serving.api.mcp.errors import PATH
@@ -42,7 +42,7 @@ async def _answer(request: Request) -> Response:
     )
     answer = _Answer()
     async with manager.run():
-        await manager.handle_request(request.scope, _Again(body), answer.send)
+        await manager.handle_request(request.scope, _Again(body, request.receive), answer.send)
     return answer.response()
 
 
@@ -50,16 +50,17 @@ _JSON = "application/json"
 
 
 class _Again:
-    """A body that has been read, as ASGI's `receive` has it."""
+    """A body that has been read, as ASGI's `receive` has it; after it comes what comes."""
 
-    def __init__(self, body: bytes) -> None:
-        self._messages: list[Message] = [
-            {"type": "http.request", "body": body, "more_body": False},
-            {"type": "http.disconnect"},
-        ]
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
 
     async def __call__(self) -> Message:
-        return self._messages.pop(0) if len(self._messages) > 1 else self._messages[0]
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
 
 
 class _Answer:

@@ -26,10 +26,12 @@ class About(BaseModel):
 
 
 def text_of(message: Any) -> str:
-    return str(message.text() if callable(message.text) else message.text)
+    return str(message.text)
 
 
 answers: dict[str, Any] = {}
+# Its connections are shared by all models, and belong to one loop.
+loop = asyncio.Runner()
 for way, newer in (("chat", False), ("responses", True)):
     model = ChatOpenAI(use_responses_api=newer, temperature=0.7, max_retries=0, **server)
     first = model.invoke(messages)
@@ -37,8 +39,9 @@ for way, newer in (("chat", False), ("responses", True)):
     answers[way] = {
         "invoke": text_of(first),
         "stream": "".join(map(text_of, model.stream(messages))),
-        "async": text_of(asyncio.run(model.ainvoke(messages))),
+        "async": text_of(loop.run(model.ainvoke(messages))),
         "again": text_of(model.invoke([*messages, AIMessage(first.content), HumanMessage("And?")])),
         "structured": [about.description, *about.keywords],
     }
+loop.close()
 sys.stdout.write(json.dumps(answers))
