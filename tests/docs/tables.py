@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from models.hub.known_models import KNOWN_MODELS
 from serving.api.openai.responses import schemas as responses_schemas
 from serving.api.openai.responses.schemas import ResponsesRequest
 from serving.api.openai.schemas import EXTENSIONS, IGNORED, REFUSED, ChatRequest
@@ -133,6 +134,25 @@ def _refused(parameters: Mapping[str, Iterable[Any]]) -> str:
     return _table(("parameter", "asks for nothing"), rows)
 
 
+def known() -> str:
+    """Return the table of the hub's models that can be had by name."""
+    rows = (
+        (
+            f"`{model.name}`" + "".join(f", `{alias}`" for alias in model.aliases),
+            f"`{model.hub_id}`",
+            f"{model.parameters} M",
+            f"{model.memory_mb() / 1000:.1f} GB",
+            "" if model.cider is None else f"{model.cider:.1f} ({model.cider_source})",
+            model.licence + ("" if model.terms == "open" else f", **{model.terms}**"),
+            model.good_at,
+            model.verified or "nobody yet",
+        )
+        for model in KNOWN_MODELS
+    )
+    head = ("name", "on the hub", "weights", "in float32", "COCO CIDEr, published", "licence")
+    return _table((*head, "good at", "verified by"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "routes": routes,
     "options": options,
@@ -145,6 +165,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "responses": responses,
     "responses-ignored": responses_ignored,
     "responses-refused": responses_refused,
+    "known": known,
 }
 """What can be written for each name."""
 

@@ -111,6 +111,9 @@ def test_commands_of_the_model_store_exist(capsys: pytest.CaptureFixture[str]) -
     named = [words for words in commands("python -m models") if words]
     assert {words[0] for words in named} == {
         "install-default",
+        "ensure",
+        "known",
+        "verify",
         "import",
         "export-openvino",
         "list",

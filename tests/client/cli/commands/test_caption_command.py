@@ -212,3 +212,16 @@ def test_in_a_plain_locale(process: Captionbox, tmp_path: Path) -> None:
     done = process("caption", ".", code=1, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert done.stdout.startswith(name + b"\t\terror: 415")
     assert b"Traceback" not in done.stderr
+
+
+def test_in_a_plain_locale_a_second_run_knows_the_first(
+    process: Captionbox, tmp_path: Path, stand_in: StandIn
+) -> None:
+    name = "ü.jpg".encode()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(picture("one"))
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for form in ("text", "jsonl", "csv", "md", "html-alt", "sidecar"):
+        for variables in (plain, plain, {}):
+            process("caption", ".", "-f", form, "-o", f"out-{form}", **variables)
+        assert sum(stand_in.asked.values()) == 1
+        stand_in.asked.clear()

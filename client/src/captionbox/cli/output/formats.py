@@ -36,11 +36,18 @@ class Record:
     source: str
     result: CaptionResult | None = None
     error: CaptionboxError | None = None
+    prefix: str = ""
+    suffix: str = ""
+
+    @property
+    def text(self) -> str:
+        """The best caption between prefix and suffix; empty where there is none."""
+        return f"{self.prefix}{self.result.text}{self.suffix}" if self.result else ""
 
     @property
     def caption(self) -> str:
-        """The best caption on one line; empty where there is none."""
-        return one_line(self.result.text) if self.result else ""
+        """The same on one line."""
+        return one_line(self.text)
 
     @property
     def reason(self) -> str:
@@ -117,7 +124,7 @@ class Jsonl:
         """Return a record as one line."""
         content: dict[str, object] = {"source": record.source}
         if record.result is not None:
-            content["caption"] = record.result.text
+            content["caption"] = record.text
             content["result"] = record.result.model_dump(mode="json", exclude_none=True)
         else:
             content["error"] = _error(record)
@@ -220,6 +227,8 @@ def _error(record: Record) -> dict[str, object]:
 
 def _guard(source: str) -> str:
     """Return a source as one column: as it is, or as a JSON string where that would break lines."""
+    # As it will be read again: a name is bytes, which without UTF-8 are no letters here.
+    source = source.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     return json.dumps(source) if _CONTROL.search(source) or source.startswith('"') else source
 
 
