@@ -42,7 +42,7 @@ def said(tokenizer: CaptionTokenizer) -> Callable[..., Hypothesis]:
 def test_reward_prefers_what_people_said(
     tokenizer: CaptionTokenizer, said: Callable[..., Hypothesis]
 ) -> None:
-    reward = Reward(IMAGES, tokenizer)
+    reward = Reward([IMAGES], tokenizer)
     own, half, other = reward(
         [said("a dog runs on the grass"), said("a dog runs"), said("a red ball")], [0, 0, 0]
     ).tolist()
@@ -52,13 +52,24 @@ def test_reward_prefers_what_people_said(
 def test_stopping_in_mid_phrase_earns_less(
     tokenizer: CaptionTokenizer, said: Callable[..., Hypothesis]
 ) -> None:
-    reward = Reward(IMAGES, tokenizer)
+    reward = Reward([IMAGES], tokenizer)
     whole, cut = reward(
         [said("a dog runs on the grass"), said("a dog runs on the")], [0, 0]
     ).tolist()
     unended = reward([said("a dog runs on the grass", ended=False)], [0]).item()
     assert whole > cut
     assert whole > unended
+
+
+def test_what_is_rare_is_counted_in_each_data_set(
+    tokenizer: CaptionTokenizer, said: Callable[..., Hypothesis]
+) -> None:
+    apart = Reward([IMAGES, IMAGES[:2]], tokenizer)
+    alone, second = Reward([IMAGES], tokenizer), Reward([IMAGES[:2]], tokenizer)
+    hypotheses = [said("a dog runs on the grass")] * 2
+    expected = [alone(hypotheses[:1], [0]).item(), second(hypotheses[:1], [0]).item()]
+    assert apart(hypotheses, [0, len(IMAGES)]).tolist() == expected
+    assert expected[0] != expected[1]
 
 
 def test_sequence_batch_is_teacher_forcing() -> None:

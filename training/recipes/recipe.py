@@ -68,6 +68,8 @@ class Recipe(BaseModel):
         average: decay per step of the moving average of the weights, which is then what is
             validated and kept; 0 keeps the weights themselves.
         augmentation: of training pictures.
+        feature_views: of a trunk that stands still: so many randomly changed versions of each
+            picture are encoded once and shown in turn; 0 encodes a new one in every pass.
         baseline: of self-critical training: the greedy caption's reward, or the mean reward of the
             picture's other samples.
         rollout: of self-critical training: captions drawn from the tempered distribution, or the
@@ -106,6 +108,7 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
+    feature_views: Annotated[int, Field(ge=0)] = 0
     baseline: Literal["greedy", "others"] = "greedy"
     rollout: Literal["sample", "beam"] = "sample"
     temperature: Annotated[float, Field(gt=0, le=5)] = 1.0

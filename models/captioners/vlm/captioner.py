@@ -28,6 +28,7 @@ from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
 from models.decoding.phrasing import sentence
 from models.decoding.protocol import Hypothesis, SearchSettings
+from models.runtimes.torch.search import TorchState, TorchStep
 
 _ROWS_AT_ONCE = 48
 """Beams or samples decoded together. Each holds a copy of its picture's keys and values: 40 MB of
@@ -100,20 +101,22 @@ class ImageTextToTextCaptioner(Captioner):
         """Return the different captions wanted of each picture."""
         prompt = self.prompt(options)
 
-        def begin(pictures: Sequence[int]) -> NetworkState:
+        device = self.family.network.device
+
+        def begin(pictures: Sequence[int]) -> TorchState:
             with self.stage("encode"):
                 values = self.pixel_values(pixels[list(pictures)])
-                return NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+                state = NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+            return TorchState(state, device)
 
         return find_captions(
-            self.family.step,
+            TorchStep(self.family.step),
             begin,
             batch=len(pixels),
             options=options,
             settings=self.settings(options),
             wanted=options.num_captions or self.defaults.num_captions,
             text=lambda hypothesis: self._text(hypothesis, options),
-            device=self.family.network.device,
             rows_at_once=_ROWS_AT_ONCE,
         )
 

@@ -47,6 +47,7 @@ def alt(
     """
     with plain_endings():
         from captionbox.cli.output.diffs import diff
+        from captionbox.cli.output.journal import keeping
         from captionbox.cli.output.site import Site, pages, write
         from captionbox.cli.run.follow import follow
         from captionbox.cli.run.progress import reporter
@@ -61,6 +62,7 @@ def alt(
             work.add(page)
         images = work.images()
         with (
+            keeping("alt", site) as journal,
             given.make_client(base_url, api_key, timeout, max_retries) as client,
             reporter("captioning", len(images), bar=not sys.stdout.isatty()) as report,
         ):
@@ -78,7 +80,7 @@ def alt(
                     if dry_run:
                         typer.echo(diff(change.page, change.old, change.new), nl=False)
                     else:
-                        write(change)
+                        write(change, journal)
                         typer.echo(f"{change.page}: {change.count} written")
             report.remark(tally.summary() if images else "no image lacks an alternative text")
-        raise typer.Exit(tally.code())
+            raise typer.Exit(tally.code())

@@ -14,9 +14,15 @@ class Format(StrEnum):
     TEXT = "text"
     JSONL = "jsonl"
     CSV = "csv"
+    TXT = "txt"
     SIDECAR = "sidecar"
     MD = "md"
     HTML_ALT = "html-alt"
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether each image gets a file of its own; `sidecar` is the older name of `txt`."""
+        return self in (Format.TXT, Format.SIDECAR)
 
 
 _BY_ENDING = {

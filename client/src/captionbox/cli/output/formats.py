@@ -36,11 +36,18 @@ class Record:
     source: str
     result: CaptionResult | None = None
     error: CaptionboxError | None = None
+    prefix: str = ""
+    suffix: str = ""
+
+    @property
+    def text(self) -> str:
+        """The best caption between prefix and suffix; empty where there is none."""
+        return f"{self.prefix}{self.result.text}{self.suffix}" if self.result else ""
 
     @property
     def caption(self) -> str:
-        """The best caption on one line; empty where there is none."""
-        return one_line(self.result.text) if self.result else ""
+        """The same on one line."""
+        return one_line(self.text)
 
     @property
     def reason(self) -> str:
@@ -117,7 +124,7 @@ class Jsonl:
         """Return a record as one line."""
         content: dict[str, object] = {"source": record.source}
         if record.result is not None:
-            content["caption"] = record.result.text
+            content["caption"] = record.text
             content["result"] = record.result.model_dump(mode="json", exclude_none=True)
         else:
             content["error"] = _error(record)

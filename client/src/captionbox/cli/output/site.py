@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from captionbox.cli.output.endings import UsageError
+from captionbox.cli.output.journal import Journal
 from captionbox.cli.output.part_file import replacing
 from captionbox.cli.sources.folders import Exclusions, is_left_out
 from captionbox.cli.sources.html_images import (
@@ -184,9 +185,10 @@ def _is_spacer(image: str) -> bool:
     return isinstance(loaded, Upload) and is_spacer(loaded.content)
 
 
-def write(change: Change) -> None:
+def write(change: Change, journal: Journal) -> None:
     """Put a changed page in the place of the old one, all at once, with the same permissions."""
     page = change.page.resolve()
+    journal.replacing(page, change.new)
     with replacing(page) as part:
         part.write_bytes(change.new)
         # Some file systems have no modes; the page matters more.
