@@ -22,7 +22,7 @@ from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
 from models.api.results import Caption
-from models.captioners.vlm.checkpoint import open_family
+from models.captioners.vlm.checkpoint import open_family, stored_precision
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
@@ -45,6 +45,7 @@ class ImageTextToTextCaptioner(Captioner):
 
     method = METHOD
     honours = DECODING_OPTIONS | {"prompt"}
+    precisions = ("fp32", "bf16")
 
     def __init__(self, family: Family, metadata: ModelMetadata) -> None:
         self.family = family
@@ -60,10 +61,15 @@ class ImageTextToTextCaptioner(Captioner):
     def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
-        family = open_family(directory)
+        family = open_family(directory, precision)
         family.network.to(device.name)
         metadata.check_vocabulary(family.vocabulary_hash())
         return cls(family, metadata)
+
+    @classmethod
+    def narrowest(cls, directory: Path) -> Precision:
+        """Return the format of the weights on disk; see `Captioner.narrowest`."""
+        return stored_precision(directory)
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
