@@ -61,6 +61,7 @@ def add_graphs(
         raise BackendError(f"the method {metadata.method!r} has no graphs for OpenVINO")
     spec = metadata.preprocess
     seen = read_pictures(pictures, spec) if pictures else draw_pictures(spec.height, spec.width)
-    # A method that has graphs is a `NetworkCaptioner`.
+    # A method that has graphs is a `TorchCaptioner`.
     kind: Any = captioner_class(metadata.method)
-    export(kind.load_trainable(directory).network, directory, weights, seen)
+    captioner = kind.load_trainable(directory)
+    export(captioner.network, captioner.parts(), directory, weights, seen)

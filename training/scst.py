@@ -50,13 +50,15 @@ def train_self_critical(
     max_steps: int = -1,
     image_cache: Path | None = None,
     hardware: Hardware | None = None,
+    feature_cache: Path | None = None,
 ) -> Path:
     """Train and return the directory of the best model, the start included.
 
     Args:
         recipe: all numbers; its method and vocabulary settings are the start model's.
         start: model directory to begin with; on `resume` the run's own copy is used.
-        data, run, resume, max_steps, image_cache, hardware: as in `training.train.train`.
+        data, run, resume, max_steps, image_cache, hardware, feature_cache: as in
+            `training.train.train`.
 
     Raises:
         BrokenModelError: the start model cannot be loaded or cannot be trained so.
@@ -91,8 +93,9 @@ def train_self_critical(
         max_steps,
         image_cache,
         hardware,
+        feature_cache,
     )
-    reward = Reward([image for part in splits.train for image in part.images], tokenizer)
+    reward = Reward([part.images for part in splits.train], tokenizer)
     trainer = session.trainer(
         ScstTrainer,
         reward=reward,
@@ -139,6 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.max_steps,
             options.image_cache,
             hardware_of(options),
+            options.feature_cache,
         )
     except (
         BrokenModelError,

@@ -54,6 +54,7 @@ def train(
     image_cache: Path | None = None,
     init: Path | None = None,
     hardware: Hardware | None = None,
+    feature_cache: Path | None = None,
 ) -> Path:
     """Train and return the directory of the best model.
 
@@ -67,6 +68,7 @@ def train(
         image_cache: folder for decoded pictures.
         init: model directory to go on from; on `resume` the run's own copy is used.
         hardware: what to compute on; None takes what is there.
+        feature_cache: folder for trunk features, where the recipe keeps any; None is the run's own.
 
     Raises:
         BrokenModelError: `init` cannot be loaded.
@@ -102,6 +104,7 @@ def train(
         max_steps,
         image_cache,
         hardware,
+        feature_cache,
     )
     trainer = session.trainer()
     # Last of all: a mistake found before leaves no half-begun run.
@@ -164,6 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.image_cache,
             model_directory(options.init) if options.init else None,
             hardware_of(options),
+            options.feature_cache,
         )
     except (
         BrokenModelError,

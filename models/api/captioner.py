@@ -64,6 +64,16 @@ class Captioner(ABC):
             models.api.metadata.BrokenModelError: files are missing, damaged or do not fit together.
         """
 
+    @classmethod
+    def narrowest(cls, directory: Path) -> Precision:
+        """Return the format that a model directory loads in with the least memory.
+
+        Raises:
+            models.api.metadata.BrokenModelError: files are missing or damaged.
+        """
+        del directory
+        return "fp32"
+
     @abstractmethod
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         """Caption a batch.

@@ -13,7 +13,9 @@ from functools import partial
 
 from torch import nn
 
+from models.backbones import efficientnet_lite
 from models.backbones.efficientnet import EfficientNetTrunk, load_pretrained
+from models.backbones.efficientnet_lite import EfficientNetLite
 from models.backbones.mobilenet_edgetpu import TINY_BLOCKS, MobileNetEdgeTpu, load_published
 
 _Triple = tuple[float, float, float]
@@ -52,6 +54,12 @@ BACKBONES: Mapping[str, Backbone] = {
         load_pretrained,
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
+    ),
+    "efficientnet_lite2": Backbone(
+        EfficientNetLite,
+        efficientnet_lite.load_published,
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
     ),
     "tiny": Backbone(partial(MobileNetEdgeTpu, TINY_BLOCKS, head_channels=16)),
 }

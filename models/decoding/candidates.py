@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import torch
-
 from models.api.options import CaptionOptions, DecodeDefaults
 from models.api.results import Caption
 from models.decoding.beam import beam_search
@@ -120,7 +118,6 @@ def find_captions(
     settings: SearchSettings,
     wanted: int,
     text: Callable[[Hypothesis], str],
-    device: torch.device,
     rows_at_once: int | None = None,
 ) -> list[list[Hypothesis]]:
     """Return the different captions wanted of each picture, best first.
@@ -133,7 +130,6 @@ def find_captions(
         settings: made of `options` by `search_settings`.
         wanted: captions a picture.
         text: a caption's words, to tell whether two differ.
-        device: where `step` wants its tokens.
         rows_at_once: beams or samples decoded together, at most, but never less than one
             picture's; None sets no limit.
     """
@@ -146,9 +142,9 @@ def find_captions(
     ) -> list[list[Hypothesis]]:
         state = begin(pictures)
         if not sampling:
-            return beam_search(step, state, len(pictures), how, device)
+            return beam_search(step, state, len(pictures), how)
         own = [(seeds[i] + attempt * _SEED_STEP) % 2**63 for i in pictures]
-        return sample(step, state, len(pictures), how, device, own)
+        return sample(step, state, len(pictures), how, own)
 
     def look(pictures: Sequence[int], attempt: int) -> list[list[Hypothesis]]:
         how = settings

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -19,11 +19,14 @@ from models.captioners.base import CaptionVocabulary
 from models.layers.network_protocol import IGNORED, TrainableNetwork
 from training.data.augmentation import augment
 from training.data.coco import CaptionedImage, DataError
+from training.data.feature_cache import FeatureCache, Features
 from training.data.mixture import Mixture
 from training.data.pictures import PictureReader
 from training.recipes.recipe import Augmentation
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _REPLACEMENTS = 100
 """Pictures tried in place of an unreadable one."""
@@ -35,14 +38,16 @@ class TrainingItem:
     """One picture with the token ids of some of its captions.
 
     Attributes:
-        pixels: `uint8 [3, H, W]`.
+        pixels: `uint8 [3, H, W]`; or
         captions: token ids without start and end tokens.
         index: the picture's place in the data set.
+        features: `float16 [S, C]`, what the trunk made of the picture before.
     """
 
-    pixels: Pixels
+    pixels: Pixels | None
     captions: list[list[int]]
     index: int
+    features: Features | None = None
 
 
 class Encoder(Protocol):
@@ -75,6 +80,9 @@ class CaptionDataset(Dataset[TrainingItem]):
         max_tokens: longer captions are cut to this many words.
         seed: of all randomness.
         mixture: which pictures a pass shows; None shows all of them once.
+
+    Attributes:
+        features: of the pictures, to be shown in their place; None shows pixels.
     """
 
     def __init__(
@@ -94,6 +102,7 @@ class CaptionDataset(Dataset[TrainingItem]):
         self.captions_per_image = captions_per_image
         self.seed = seed
         self.mixture = mixture or Mixture((len(images),), (1.0,), seed)
+        self.features: FeatureCache | None = None
         self._captions = [
             [tokenizer.encode(text)[:max_tokens] for text in image.references] for image in images
         ]
@@ -130,29 +139,65 @@ class CaptionDataset(Dataset[TrainingItem]):
     def __getitem__(self, index: int) -> TrainingItem:
         """Return one picture, changed and captioned as (seed, epoch, picture) says.
 
+        Its features instead, where there are any: views take turns from pass to pass.
+
         Raises:
             DataError: neither the picture nor any of a hundred others can be read.
         """
         self._show(self.epoch)
         picture, repetition = int(self._pictures[index]), int(self._repetitions[index])
         random = np.random.default_rng((self.seed, self.epoch, picture, repetition))
-        picture, pixels = self._readable(picture, repetition)
-        if self.augmentation != _NONE:
-            changed = augment(Image.fromarray(pixels), self.augmentation, random)
-            pixels = np.asarray(changed, dtype=np.uint8)
+        features: Features | None = None
+        pixels: Pixels | None = None
+        if self.features is not None:
+            view = (self.epoch + repetition) % self.features.views
+            picture, features = self._readable(
+                picture, repetition, lambda place: self._features(place, view)
+            )
+        else:
+            picture, whole = self._readable(picture, repetition, self._read)
+            pixels = np.ascontiguousarray(self._changed(whole, random).transpose(2, 0, 1))
         captions = self._captions[picture]
         if len(captions) > self.captions_per_image:
             chosen = random.choice(len(captions), self.captions_per_image, replace=False)
             captions = [captions[i] for i in chosen]
-        return TrainingItem(np.ascontiguousarray(pixels.transpose(2, 0, 1)), captions, picture)
+        return TrainingItem(pixels, captions, picture, features)
 
-    def _readable(self, picture: int, repetition: int) -> tuple[int, Pixels]:
-        """Return the picture or one that can be read in its place, and its pixels `[H, W, 3]`."""
+    def view(self, picture: int, view: int) -> Pixels | None:
+        """Return a picture `uint8 [H, W, 3]` changed as the pass `view` shows it.
+
+        None where it cannot be read, which is counted and logged.
+        """
+        try:
+            pixels = self._read(picture)
+        except DataError as error:
+            if not self._unreadable[picture]:
+                self._unreadable[picture] = True
+                logger.warning("%s; others take its place", error)
+            return None
+        return self._changed(pixels, np.random.default_rng((self.seed, view, picture, 0)))
+
+    def _read(self, picture: int) -> Pixels:
+        return self.reader(self.images[picture])
+
+    def _features(self, picture: int, view: int) -> Features:
+        if self.features is None:
+            raise DataError(f"no features of picture {picture}")
+        return self.features.get(picture, view)
+
+    def _changed(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
+        if self.augmentation == _NONE:
+            return pixels
+        changed = augment(Image.fromarray(pixels), self.augmentation, random)
+        return np.asarray(changed, dtype=np.uint8)
+
+    def _readable(self, picture: int, repetition: int, read: Callable[[int], T]) -> tuple[int, T]:
+        """Return the picture or one that can be read in its place, and what `read` gives of it."""
         random = np.random.default_rng((self.seed, self.epoch, picture, repetition, 1))
         for _ in range(_REPLACEMENTS):
             if not self._unreadable[picture]:
                 try:
-                    return picture, self.reader(self.images[picture])
+                    return picture, read(picture)
                 except DataError as error:
                     self._unreadable[picture] = True
                     logger.warning("%s; others take its place", error)
@@ -160,9 +205,13 @@ class CaptionDataset(Dataset[TrainingItem]):
         raise DataError(f"{_REPLACEMENTS} pictures in a row cannot be read")
 
 
-def stack_pixels(items: Sequence[TrainingItem]) -> Tensor:
-    """Return the items' pictures, `uint8 [B, 3, H, W]`."""
-    return torch.from_numpy(np.stack([item.pixels for item in items]))
+def stack_pictures(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
+    """Return the items' `pixels`, `uint8 [B, 3, H, W]`, or `features`, `float16 [B, S, C]`."""
+    pixels = [item.pixels for item in items if item.pixels is not None]
+    if pixels:
+        return {"pixels": torch.from_numpy(np.stack(pixels))}
+    features = [item.features for item in items if item.features is not None]
+    return {"features": torch.from_numpy(np.stack(features))}
 
 
 @dataclass(frozen=True)
@@ -183,7 +232,8 @@ class Collate:
         """Return a batch.
 
         Returns:
-            `pixels` uint8 `[B, 3, H, W]`; `input_ids` int64 `[B, C, T]`, start token first;
+            `pixels` or `features` as `stack_pictures`; `input_ids` int64 `[B, C, T]`, start token
+            first;
             `labels` int64 `[B, C, T]`, one end token last, `IGNORED` where there is nothing to
             learn: after the end and for unknown words.
         """
@@ -200,4 +250,4 @@ class Collate:
         if self.unknown_id is not None:
             # The network ignores them by itself; here, so that whoever counts labels counts right.
             labels[labels == self.unknown_id] = IGNORED
-        return {"pixels": stack_pixels(items), "input_ids": input_ids, "labels": labels}
+        return {**stack_pictures(items), "input_ids": input_ids, "labels": labels}

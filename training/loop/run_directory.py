@@ -6,6 +6,7 @@ RUN/step.json          how many pictures an optimiser step sees, of all processe
 RUN/tokenizer.json     vocabulary, made from the training captions
 RUN/start/             the model the run went on from, if any
 RUN/log.jsonl          one JSON object a line: loss, learning rate, validation scores
+RUN/features/          what a trunk that stands still makes of the pictures, where it is kept
 RUN/checkpoint-STEP/   the trainer's state, for --resume (last and best)
 RUN/model/             the best model so far, ready to evaluate and register
 """
@@ -26,6 +27,7 @@ START_NAME = "start"
 RECIPE_NAME = "recipe.json"
 DATA_NAME = "data.json"
 STEP_NAME = "step.json"
+FEATURES_NAME = "features"
 
 _KEPT_CHECKPOINTS = 3  # the best, the last, and the one being written
 _EXPORTS = 2  # the best model, and the one that replaces it

@@ -15,7 +15,7 @@ from training.recipes.recipe import Recipe, load_recipe
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a run's data, folder, resuming, image cache, length and overrides of its recipe."""
+    """Add a run's data, folder, resuming, caches, length and overrides of its recipe."""
     parser.add_argument(
         "--data",
         action="append",
@@ -29,6 +29,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after so many steps")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     add_image_cache(parser)
+    parser.add_argument(
+        "--feature-cache",
+        type=Path,
+        metavar="DIR",
+        help="where trunk features are kept, for runs to share (default: RUN/features); --set "
+        "feature_views=N keeps them",
+    )
     add_device(parser)
     parser.add_argument(
         "--workers",

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, CaptionTokenizer
-from models.decoding.beam import beam_search
 from models.decoding.protocol import Hypothesis, SearchSettings
-from models.decoding.sampling import sample
 from models.layers.network_protocol import IGNORED
+from models.runtimes.torch.search import beam_search, sample
 from training.data.coco import CaptionedImage
-from training.data.dataset import TrainingItem, stack_pixels
+from training.data.dataset import TrainingItem, stack_pictures
 from training.loop.trainer import CaptionTrainer
 from training.metrics.cider_d import CiderD, CiderReferences
 
@@ -33,25 +32,34 @@ class Reward:
     """CIDEr-D of token sequences against a training picture's references.
 
     Args:
-        images: all training pictures; `index` below counts in them.
+        parts: the pictures of each training data set; `indices` below count in all of them, laid
+            end to end. What is rare is counted in each by itself, as its validation does: "dog" is
+            no news in a set of dogs.
         tokenizer: splits references into the words that captions are made of.
     """
 
-    def __init__(self, images: Sequence[CaptionedImage], tokenizer: CaptionTokenizer) -> None:
+    def __init__(
+        self, parts: Sequence[Sequence[CaptionedImage]], tokenizer: CaptionTokenizer
+    ) -> None:
         self._tokenizer = tokenizer
-        references = [
-            [[*tokenizer.words(text), END] for text in image.references] for image in images
-        ]
-        self._scorer = CiderD.from_references(references)
-        self._references: list[CiderReferences] = [
-            self._scorer.precompute(texts) for texts in references
-        ]
+        self._scorers: list[CiderD] = []
+        self._references: list[tuple[int, CiderReferences]] = []
+        for part, images in enumerate(parts):
+            references = [
+                [[*tokenizer.words(text), END] for text in image.references] for image in images
+            ]
+            scorer = CiderD.from_references(references)
+            self._scorers.append(scorer)
+            self._references += [(part, scorer.precompute(texts)) for texts in references]
 
     def __call__(self, hypotheses: Sequence[Hypothesis], indices: Sequence[int]) -> Tensor:
         """Return the rewards, float32 `[N]` in 0..10, of one hypothesis an index."""
-        words = [self._words(hypothesis.tokens) for hypothesis in hypotheses]
-        references = [self._references[index] for index in indices]
-        return torch.from_numpy(self._scorer.score(words, references))
+        rewards = torch.empty(len(indices))
+        for place, (hypothesis, index) in enumerate(zip(hypotheses, indices, strict=True)):
+            part, references = self._references[index]
+            words = self._words(hypothesis.tokens)
+            rewards[place] = float(self._scorers[part].score([words], [references])[0])
+        return rewards
 
     def _words(self, tokens: Sequence[int]) -> list[str]:
         words = self._tokenizer.tokens(tokens)
@@ -60,9 +68,9 @@ class Reward:
 
 
 def collate_pixels(items: Sequence[TrainingItem]) -> dict[str, Tensor]:
-    """Return `pixels` uint8 `[B, 3, H, W]` and `index` int64 `[B]`."""
+    """Return `pixels` or `features` as `stack_pictures`, and `index` int64 `[B]`."""
     index = torch.tensor([item.index for item in items], dtype=torch.int64)
-    return {"pixels": stack_pixels(items), "index": index}
+    return {**stack_pictures(items), "index": index}
 
 
 def sequence_batch(groups: Sequence[Sequence[Hypothesis]]) -> tuple[Tensor, Tensor]:
@@ -76,6 +84,26 @@ def sequence_batch(groups: Sequence[Sequence[Hypothesis]]) -> tuple[Tensor, Tens
             input_ids[row, column, :size] = torch.tensor([BOS_ID, *hypothesis.tokens[:-1]])
             labels[row, column, :size] = torch.tensor(hypothesis.tokens)
     return input_ids, labels
+
+
+def extremes(
+    groups: list[list[Hypothesis]], advantage: Tensor, count: int
+) -> tuple[list[list[Hypothesis]], Tensor]:
+    """Return `count` samples a picture, the best first, then the worst, and their advantages.
+
+    Args:
+        groups: C samples a picture.
+        advantage: `[B, C]`.
+        count: 0, or C and more, returns all as they are.
+    """
+    samples = advantage.shape[1]
+    if not 0 < count < samples:
+        return groups, advantage
+    best = (count + 1) // 2
+    order = advantage.argsort(1, descending=True)
+    kept = torch.cat((order[:, :best], order[:, samples - (count - best) :]), 1)
+    chosen = [[group[i] for i in row] for group, row in zip(groups, kept.tolist(), strict=True)]
+    return chosen, advantage.gather(1, kept)
 
 
 class ScstTrainer(CaptionTrainer):
@@ -118,7 +146,12 @@ class ScstTrainer(CaptionTrainer):
         network: CnnTransformer = self.accelerator.unwrap_model(self.model)
         count, longest = self.recipe.captions_per_image, self.recipe.max_caption_tokens
         with torch.no_grad(), self.compute_loss_context_manager():
-            features = network.image_features(inputs["pixels"])
+            kept = inputs.get("features")
+            features = (
+                network.image_features(inputs["pixels"])
+                if kept is None
+                else kept.to(network.memory_dtype)
+            )
             memory = network.memory(features)
             beams = self.recipe.rollout == "beam"
             settings = SearchSettings(
@@ -149,7 +182,8 @@ class ScstTrainer(CaptionTrainer):
                 others = rewards.sum(1, keepdim=True) - rewards  # [B, C]
                 baseline = others / max(count - 1, 1)
         self._rewards.append((rewards.mean().item(), baseline.mean().item()))
-        return features, samples, rewards - baseline
+        samples, advantage = extremes(samples, rewards - baseline, self.recipe.reinforced)
+        return features, samples, advantage
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the mean rewards since the last entry to the log."""

@@ -27,6 +27,7 @@ from training.data.pictures import PictureReader
 from training.data.splits import Splits
 from training.loop import run_directory
 from training.loop.captioning import caption_images, texts
+from training.loop.frozen_trunk import EncodeOnce, network_that_keeps_its_trunk
 from training.loop.hardware import Hardware
 from training.loop.trainer import (
     CaptionTrainer,
@@ -64,6 +65,8 @@ class Session:
         max_steps: stop after so many optimiser steps; -1 runs the recipe's epochs.
         image_cache: folder for decoded pictures, see `data.image_cache`; None decodes anew.
         hardware: what the run computes on.
+        feature_cache: folder for trunk features, see `loop.frozen_trunk`; None keeps them in the
+            run's own.
     """
 
     recipe: Recipe
@@ -76,6 +79,7 @@ class Session:
     max_steps: int = -1
     image_cache: Path | None = None
     hardware: Hardware = field(default_factory=Hardware.find)
+    feature_cache: Path | None = None
 
     @cached_property
     def reader(self) -> PictureReader:
@@ -161,6 +165,7 @@ class Session:
 
         Raises:
             RunError: the disk is too small for the run's checkpoints.
+            RecipeError: features are to be kept of a trunk that learns.
         """
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         if is_main():  # the folder is the first process's
@@ -177,6 +182,10 @@ class Session:
             KeepBest(self.keep, self._kept()),
             ReadableEnough(dataset, self.recipe.max_unreadable),
         ]
+        if self.recipe.feature_views:
+            keeps = network_that_keeps_its_trunk(self.network, self.recipe)
+            folder = self.feature_cache or self.run / run_directory.FEATURES_NAME
+            callbacks.append(EncodeOnce(keeps, dataset, self.recipe, folder, self.hardware))
         if self.recipe.early_stopping:
             callbacks.append(EarlyStoppingCallback(self.recipe.early_stopping))
         arguments = {

@@ -112,7 +112,8 @@ class CaptionTrainer(Trainer):
         """Return the next step's batches; the time that it takes is waited for data."""
         with self.speed.waiting():
             found = super().get_batch_samples(*args, **kwargs)
-        self.speed.count(sum(len(batch["pixels"]) for batch in found[0]))
+        pictures = [batch.get("pixels", batch.get("features")) for batch in found[0]]
+        self.speed.count(sum(map(len, pictures)))
         return found
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:

@@ -68,11 +68,15 @@ class Recipe(BaseModel):
         average: decay per step of the moving average of the weights, which is then what is
             validated and kept; 0 keeps the weights themselves.
         augmentation: of training pictures.
+        feature_views: of a trunk that stands still: so many randomly changed versions of each
+            picture are encoded once and shown in turn; 0 encodes a new one in every pass.
         baseline: of self-critical training: the greedy caption's reward, or the mean reward of the
             picture's other samples.
         rollout: of self-critical training: captions drawn from the tempered distribution, or the
             hypotheses of a beam search as wide (Cornia et al. 2020), which are the captions that
             serving chooses between.
+        reinforced: of self-critical training: how many of a picture's samples learn, from the best
+            and the worst inwards, which say most; 0 takes all.
         temperature: of drawn captions; the tempered distribution is also the one that learns.
         max_unreadable: share of a data set's pictures that may be missing or damaged, 0..1: they
             are named and left out. More fail the run.
@@ -106,8 +110,10 @@ class Recipe(BaseModel):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     augmentation: Augmentation = Augmentation()
+    feature_views: Annotated[int, Field(ge=0)] = 0
     baseline: Literal["greedy", "others"] = "greedy"
     rollout: Literal["sample", "beam"] = "sample"
+    reinforced: Annotated[int, Field(ge=0)] = 0
     temperature: Annotated[float, Field(gt=0, le=5)] = 1.0
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     early_stopping: Annotated[int, Field(ge=0)] = 0

@@ -1,11 +1,12 @@
 /** Puts the page together. */
 
-import { announce, button, byId } from "./lib/dom.js";
+import { announce, button, byId, el } from "./lib/dom.js";
 import { listenForUndo, offerUndo } from "./lib/undo.js";
 import { whenKeyIsNeeded } from "./server/api.js";
 import { discover, honours } from "./server/capabilities.js";
 import { asApiError, explain } from "./server/errors.js";
 import { askForKey } from "./server/key-dialog.js";
+import { modelSize, modelStrength } from "./server/model-words.js";
 import { OptionsPanel } from "./options/panel.js";
 import { AttentionSource } from "./card/attention.js";
 import { Card } from "./card/card.js";
@@ -153,17 +154,22 @@ async function connect() {
   options.offer(server);
   for (const model of server.models) if (!honours(model, "attention")) source.unable.add(model.id);
   byId("url-form").hidden = !server.urls;
-  const [first, ...others] = server.models;
-  byId("served").textContent = others.length
-    ? `Models: ${server.models.map((model) => model.id).join(", ")}`
-    : `Model: ${first.id} ${first.version ?? ""}`;
+  byId("served").replaceChildren(...server.models.map(aboutModel));
   if (server.matching && !matching) {
     matching = new Matching(byId("panel-matching"), () => byId("file-input").click());
-    showTabs(() => banner(""));
+    showTabs((tab) => {
+      banner("");
+      byId("about-confidence").hidden = tab === "matching";
+    });
   }
   const waiting = early;
   early = [];
   waiting.forEach(add);
+}
+
+function aboutModel(model) {
+  const words = [modelSize(model), modelStrength(model)].filter(Boolean).join(". ");
+  return el("li", { title: `Version ${model.version}` }, el("b", {}, model.id), ` ${words}`);
 }
 
 // Captions exist on this page only: what was written by hand is not to be lost by a slip.

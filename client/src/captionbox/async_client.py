@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -136,6 +143,22 @@ class AsyncCaptionbox:
     async def models(self) -> list[ModelInfo]:
         """Return the models that the server offers, the default first."""
         return await self._send(calls.models_call())
+
+    async def ask_tools(self, method: str, params: Mapping[str, object]) -> Mapping[str, Any]:
+        """Ask the server's tools for agents, which speak the Model Context Protocol.
+
+        Args:
+            method: of the protocol, such as `tools/list`.
+            params: of the method.
+
+        Returns:
+            The answer's message of JSON-RPC, with a `result` or an `error`.
+
+        Raises:
+            NotFoundError: the server has no such tools.
+            CaptionboxError: as `caption`.
+        """
+        return await self._send(calls.agent_call(method, params))
 
     async def server_version(self) -> str | None:
         """Return the server's version, or None where it does not tell."""

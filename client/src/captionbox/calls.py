@@ -110,6 +110,27 @@ def models_call() -> Call[list[ModelInfo]]:
     return Call("GET", "/v1/models", read)
 
 
+def agent_call(method: str, params: Mapping[str, object]) -> Call[Mapping[str, Any]]:
+    """Return the call of the server's tools for agents; its result is a message of JSON-RPC.
+
+    Args:
+        method: of the Model Context Protocol, such as `tools/list`.
+        params: of the method.
+    """
+
+    def read(response: httpx.Response) -> Mapping[str, Any]:
+        try:
+            message = json.loads(response.content)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or not {"result", "error"} & message.keys():
+            raise unexpected(response, "it is no message of JSON-RPC")
+        return message
+
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)}
+    return Call("POST", "/mcp", read, body=body)
+
+
 def version_call() -> Call[str | None]:
     """Return the call that asks for the server's version."""
 

@@ -22,12 +22,13 @@ from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
 from models.api.results import Caption
-from models.captioners.vlm.checkpoint import open_family
+from models.captioners.vlm.checkpoint import open_family, stored_precision
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
 from models.decoding.phrasing import sentence
 from models.decoding.protocol import Hypothesis, SearchSettings
+from models.runtimes.torch.search import TorchState, TorchStep
 
 _ROWS_AT_ONCE = 48
 """Beams or samples decoded together. Each holds a copy of its picture's keys and values: 40 MB of
@@ -44,6 +45,7 @@ class ImageTextToTextCaptioner(Captioner):
 
     method = METHOD
     honours = DECODING_OPTIONS | {"prompt"}
+    precisions = ("fp32", "bf16")
 
     def __init__(self, family: Family, metadata: ModelMetadata) -> None:
         self.family = family
@@ -59,10 +61,15 @@ class ImageTextToTextCaptioner(Captioner):
     def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
-        family = open_family(directory)
+        family = open_family(directory, precision)
         family.network.to(device.name)
         metadata.check_vocabulary(family.vocabulary_hash())
         return cls(family, metadata)
+
+    @classmethod
+    def narrowest(cls, directory: Path) -> Precision:
+        """Return the format of the weights on disk; see `Captioner.narrowest`."""
+        return stored_precision(directory)
 
     def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
@@ -94,20 +101,22 @@ class ImageTextToTextCaptioner(Captioner):
         """Return the different captions wanted of each picture."""
         prompt = self.prompt(options)
 
-        def begin(pictures: Sequence[int]) -> NetworkState:
+        device = self.family.network.device
+
+        def begin(pictures: Sequence[int]) -> TorchState:
             with self.stage("encode"):
                 values = self.pixel_values(pixels[list(pictures)])
-                return NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+                state = NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+            return TorchState(state, device)
 
         return find_captions(
-            self.family.step,
+            TorchStep(self.family.step),
             begin,
             batch=len(pixels),
             options=options,
             settings=self.settings(options),
             wanted=options.num_captions or self.defaults.num_captions,
             text=lambda hypothesis: self._text(hypothesis, options),
-            device=self.family.network.device,
             rows_at_once=_ROWS_AT_ONCE,
         )
 

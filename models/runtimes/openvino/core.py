@@ -10,6 +10,7 @@ made and dropped within `signal_stack_kept`.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,12 @@ def computes_bf16() -> bool:
         BackendError: OpenVINO is not installed.
     """
     return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def threads() -> int:
+    """Return how many threads to compute with: as torch's OpenMP would, from the environment."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
 
 
 @contextmanager

@@ -38,17 +38,18 @@ def python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 def test_imported_exported_and_served(
-    tiny_model: Path, tmp_path: Path, start_server: Callable[..., Server]
+    tiny_model: Path, tiny_matcher: Path, tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "bentoml"
     install(home, tiny_model)
+    install(home, tiny_matcher, "bridgetower")
     write_vit_gpt2(tmp_path / "source")
     imported = models(home, "import", str(tmp_path / "source"), "--as", "vit-gpt2", "--openvino")
     assert imported.returncode == 0, imported.stderr
     assert "fp32: log-probabilities off by 0.00" in imported.stderr
-    refused = models(home, "export-openvino", "compact")
+    refused = models(home, "export-openvino", "bridgetower")
     assert refused.returncode == 2
-    assert "the method 'compact' has no graphs for OpenVINO" in refused.stderr
+    assert "the method 'bridgetower' has no graphs for OpenVINO" in refused.stderr
     done = models(home, "export-openvino", "vit-gpt2", "--weights", "int8")
     assert done.returncode == 0, done.stderr
     assert "serve it with CAPTIONBOX_BACKEND=openvino" in done.stderr

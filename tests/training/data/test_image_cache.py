@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from models.api.preprocessing import PreprocessSpec
-from training.data import image_cache as cache_module
+from training.data import records
 from training.data.coco import CaptionData, DataError, load_split
 from training.data.image_cache import ImageCache
 from training.data.pictures import PictureReader, without_unreadable
@@ -186,7 +186,7 @@ def test_disk_that_refuses_later_costs_only_the_cache(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module.os, "pwrite", full)
+    monkeypatch.setattr(records.os, "pwrite", full)
     assert read_all(data, cache) == read_all(data)
     assert caplog.text.count("No space left") == 1
 

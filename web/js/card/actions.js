@@ -1,7 +1,6 @@
-/** What can be done with a caption: copy it in a form, edit it, see where the model looked. */
+/** What can be done with a caption: copy it in a form, edit it. */
 
 import { announce, button, el, icon } from "../lib/dom.js";
-import { explore } from "./caption-text.js";
 
 const attribute = (text) =>
   text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
@@ -60,25 +59,11 @@ export function actions(item, result, context) {
     context.look.spotlight.hide();
     context.changed(`${result.model} field`);
   };
-  const look = context.look.source.offered(item, result)
-    ? button(
-        {
-          class: "button small quiet",
-          "data-key": `${result.model} look`,
-          title: "See where in the picture the model looked for each word",
-          "aria-pressed": String(result.exploring ?? false),
-          click: () => explore(item, result, context.look),
-        },
-        icon("eye"),
-        el("span", { class: "look-words" }, "Where it looked"),
-      )
-    : null;
   return el(
     "div",
     { class: "actions" },
     el("span", { class: "joined", role: "group", "aria-label": "Copy" }, ...copies),
     button({ class: "button small quiet", "data-key": `${result.model} edit`, click: startEditing }, icon("edit"), "Edit"),
-    look,
   );
 }
 

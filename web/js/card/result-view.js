@@ -3,7 +3,7 @@
 import { button, el, icon, percent } from "../lib/dom.js";
 import { explain } from "../server/errors.js";
 import { actions } from "./actions.js";
-import { captionText } from "./caption-text.js";
+import { captionText, lookButton } from "./caption-text.js";
 import { confidenceView, fit } from "./confidence.js";
 import { edit, editedNote, replace } from "./editor.js";
 
@@ -68,11 +68,18 @@ function cancelled({ model }, { retry }) {
 function captions(item, result, context) {
   return [
     captionText(item, result, context.look),
-    result.edited === null ? confidenceView(result.confidence, fit(result.captions[result.chosen])) : editedNote(item, result, context),
+    assurance(item, result, context),
     result.fresh && missing(result.fresh, context),
     alternatives(item, result, context),
     actions(item, result, context),
   ];
+}
+
+/** How sure the model is and where it looked, or that the words are the user's. */
+function assurance(item, result, context) {
+  if (result.edited !== null) return editedNote(item, result, context);
+  const sure = confidenceView(result.confidence, fit(result.captions[result.chosen]));
+  return el("div", { class: "assurance" }, sure, lookButton(item, result, context.look));
 }
 
 function alternatives(item, result, context) {

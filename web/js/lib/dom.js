@@ -30,6 +30,12 @@ export function button({ click, ...props }, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** Scroll as little as it takes to see all of a node, and its beginning where it is too tall for that. */
+export function intoView(node) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  node.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+}
+
 export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** Return a number that no other call returns, for ids of elements. */
@@ -53,6 +59,7 @@ export function bar(share) {
 // --- icons ------------------------------------------------------------------------------------------
 
 const OUTLINES = {
+  caret: "M6 9l6 6 6-6",
   close: "M6 6l12 12M18 6L6 18",
   copy: "M9 9h10a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H9a1 1 0 0 1-1-1V10a1 1 0 0 1 1-1zM5 15H4a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1h10a1 1 0 0 1 1 1v1",
   download: "M12 4v11m0 0l-4.500-4.500M12 15l4.500-4.500M5 20h14",

@@ -29,9 +29,9 @@ from models.captioners.vit_gpt2.convert import convert, hub_defaults
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
 from models.checkpoints.pretrained import ModelImportError
-from models.decoding.beam import beam_search
 from models.decoding.candidates import normalised
 from models.registry import load_captioner
+from models.runtimes.torch.search import beam_search
 from tests.checkpoints import OTHER_ENCODERS, random_pictures, write_gpt2_tokenizer, write_vit_gpt2
 from tests.formats import needs
 
