@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib.util import find_spec
 
 from captionbox.cli.commands import arguments as given
@@ -23,6 +22,8 @@ def mcp(
     with plain_endings():
         if find_spec("mcp") is None:
             raise UsageError("the package mcp is missing: pip install 'captionbox[mcp]'")
+        import asyncio
+
         from captionbox.cli.run.tools import serve
 
         client = given.make_async_client(base_url, api_key, timeout, max_retries)
