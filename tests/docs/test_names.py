@@ -14,7 +14,7 @@ from serving.base.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, ROOT, anchors, code, links, name, read
 from tests.docs.tables import DOCUMENT
 
-OF_THE_CLIENT = {"BASE_URL", "API_KEY"}
+OF_THE_CLIENT = {"BASE_URL", "API_KEY", "STATE_DIR", "TIMEOUT", "MAX_RETRIES"}
 """Variables that the SDK reads."""
 
 YOURS = {"deploy/captionbox.env", "deploy/secrets/api_keys"}

@@ -6,6 +6,7 @@ The sync and the async client send the same `Call`s, so they cannot come to diff
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -21,6 +22,7 @@ from captionbox.results import CaptionResult, MatchResult, ModelInfo, ModelList
 from captionbox.version import __version__, mismatch
 
 VERSION_HEADER = "X-Captionbox-Version"
+REQUEST_ID_HEADER = "X-Request-ID"
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -62,7 +64,22 @@ class Call(Generic[T]):
             arguments = {"files": streams, "data": dict(self.form)}
         elif self.body is not None:
             arguments = {"json": dict(self.body)}
+        # Chosen here, so that a request that got no answer can be found in the server's log, too.
+        arguments["headers"] = {REQUEST_ID_HEADER: uuid.uuid4().hex}
         return build(self.method, self.path, **arguments)
+
+
+def read_answer(call: Call[T], response: httpx.Response) -> T:
+    """Return the result in a good answer.
+
+    Raises:
+        UnexpectedAnswerError: it cannot be read; carries the request's identity.
+    """
+    try:
+        return call.read(response)
+    except UnexpectedAnswerError as error:
+        error.of_request(response.request.headers.get(REQUEST_ID_HEADER))
+        raise
 
 
 def caption_call(image: Upload | Link, options: CaptionOptions) -> Call[CaptionResult]:

@@ -31,7 +31,7 @@ from models.runtimes.torch.search import TorchDecoder
 Maker = Callable[[str], CnnTransformer]
 
 pytestmark = pytest.mark.skipif(
-    not has_openvino(), reason="OpenVINO is optional: pip install -r requirements-openvino.lock"
+    not has_openvino(), reason="no OpenVINO: pip install -r requirements.lock"
 )
 
 
@@ -99,7 +99,8 @@ def test_captions_are_the_references_in_every_way(directory: Path) -> None:
             found, expected = ([c.log_prob for c in group] for group in (mine, wanted))
             assert found == pytest.approx(expected, abs=1e-3)
             assert [bool(c.words) for c in mine] == [bool(c.words) for c in wanted]
-    assert len({group[0].text for group in ours}) > 3  # they depend on the picture
+    # They depend on the picture, if a random network's words may not.
+    assert len({round(group[0].log_prob, 3) for group in ours}) > 3
 
 
 def test_weights_that_are_half_take_half_the_space(make_network: Maker, tmp_path: Path) -> None:
