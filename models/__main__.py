@@ -17,10 +17,11 @@ import json
 import logging
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from models import store
-from models.api.device import INSTALL, BackendError, Precision, has_openvino
+from models.api.device import BackendError, Precision, has_openvino
 from models.api.metadata import CARD_NAME, BrokenModelError
 from models.hub.known_models import KNOWN_MODELS, KnownModel, find_known
 from models.hub.provide import EMBEDDED, announce, provide
@@ -34,8 +35,14 @@ logger = logging.getLogger("models")
 
 def install_default() -> int:
     """Install the embedded default model unless this very version is there already."""
-    version = store.content_version(DEFAULT_DIRECTORY)
-    model = store.install(DEFAULT_DIRECTORY, EMBEDDED, version)
+    if has_openvino() and find_spec("torch"):
+        # Only here, as below.
+        from models.export_openvino import install_with_graphs
+
+        model = install_with_graphs(DEFAULT_DIRECTORY, EMBEDDED)
+    else:
+        version = store.content_version(DEFAULT_DIRECTORY)
+        model = store.install(DEFAULT_DIRECTORY, EMBEDDED, version)
     logger.info("%s is in the model store", model.tag)
     return 0
 
@@ -106,7 +113,7 @@ def _fetch(
 ) -> StoredModel:
     """Import a model at the revision given, or else the one on record."""
     if openvino and not has_openvino():
-        raise BackendError(f"openvino is not installed: {INSTALL}")
+        raise BackendError("openvino is not installed: pip install -r requirements.lock")
     _be_discreet()
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
     from models.hub.import_model import import_model as run
@@ -149,7 +156,7 @@ def export_openvino(tag: str, weights: list[Precision] | None, pictures: Path | 
     """Give a model graphs for OpenVINO."""
     # Only here, as above.
     from models.export_openvino import export_model
-    from models.runtimes.openvino.export import WEIGHTS
+    from models.runtimes.openvino.files import WEIGHTS
 
     model = export_model(tag, tuple(weights or WEIGHTS), pictures)
     logger.info("%s has graphs; serve it with CAPTIONBOX_BACKEND=openvino", model.tag)

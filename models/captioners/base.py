@@ -64,15 +64,16 @@ class NetworkCaptioner(Captioner):
             options, self.defaults, decoder.bos_id, decoder.eos_id, decoder.max_tokens
         )
 
-    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
+    def caption(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions | Sequence[CaptionOptions]
+    ) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
-        self.check_options(options)
-        self.check_pixels(pixels)
+        each = self.options_of_each(pixels, options)
         with self.stage("encode"):
             memory = self.decoder.encode(pixels)
         with self.stage("decode"):
-            hypotheses = self._decode(memory, options)
-        words = self._words(memory, hypotheses) if options.attention else None
+            hypotheses = self._decode(memory, each)
+        words = self._words(memory, hypotheses) if each[0].attention else None
         out = []
         for index, group in enumerate(hypotheses):
             captions = [self._caption(hypothesis) for hypothesis in group]
@@ -82,8 +83,9 @@ class NetworkCaptioner(Captioner):
             out.append(captions)
         return out
 
-    def _decode(self, memory: Any, options: CaptionOptions) -> list[list[Hypothesis]]:
+    def _decode(self, memory: Any, each: Sequence[CaptionOptions]) -> list[list[Hypothesis]]:
         """Return the different captions wanted of each picture."""
+        options = each[0]
         settings = self.settings(options)
 
         def begin(pictures: Sequence[int]) -> Any:
@@ -93,8 +95,7 @@ class NetworkCaptioner(Captioner):
         return find_captions(
             self.decoder.step,
             begin,
-            batch=len(memory),
-            options=options,
+            options=each,
             settings=settings,
             wanted=options.num_captions or self.defaults.num_captions,
             text=lambda hypothesis: self.tokenizer.sentence(hypothesis.tokens),

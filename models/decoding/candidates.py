@@ -113,8 +113,7 @@ def search_settings(
 def find_captions(
     step: Step[S],
     begin: Callable[[Sequence[int]], S],
-    batch: int,
-    options: CaptionOptions,
+    options: Sequence[CaptionOptions],
     settings: SearchSettings,
     wanted: int,
     text: Callable[[Hypothesis], str],
@@ -125,17 +124,16 @@ def find_captions(
     Args:
         step: the decoder.
         begin: returns the decoder's state, one row a picture, for pictures given by index.
-        batch: number of pictures B >= 1.
-        options: what was asked.
+        options: what was asked of each picture, at least one; seeds and prompts may differ.
         settings: made of `options` by `search_settings`.
         wanted: captions a picture.
         text: a caption's words, to tell whether two differ.
         rows_at_once: beams or samples decoded together, at most, but never less than one
             picture's; None sets no limit.
     """
-    sampling = options.temperature is not None
+    sampling = options[0].temperature is not None
     # Without a seed every picture of every request draws afresh.
-    seeds = [secrets.randbits(63) if options.seed is None else options.seed for _ in range(batch)]
+    seeds = [secrets.randbits(63) if each.seed is None else each.seed for each in options]
 
     def decode(
         pictures: Sequence[int], how: SearchSettings, attempt: int
@@ -160,7 +158,7 @@ def find_captions(
 
     return distinct_candidates(
         look,
-        batch=batch,
+        batch=len(options),
         wanted=wanted,
         text=text,
         score=lambda hypothesis: hypothesis.log_prob if sampling else hypothesis.score,

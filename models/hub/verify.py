@@ -207,10 +207,9 @@ def _tokens(captioner: Any, pixels: NDArray[np.uint8]) -> list[int]:
     """Return the tokens that a captioner of ours writes for one picture."""
     with torch.inference_mode():
         if isinstance(captioner, ImageTextToTextCaptioner):
-            ((best,),) = captioner._decode(pixels, _options())
+            ((best,),) = captioner._decode(pixels, [_options()])
         else:
-            memory = captioner.network.encode(torch.from_numpy(pixels))
-            ((best,),) = captioner._decode(memory, _options())
+            ((best,),) = captioner._decode(captioner.decoder.encode(pixels), [_options()])
     return list(best.tokens)
 
 

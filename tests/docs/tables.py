@@ -40,6 +40,9 @@ _WORDS = {
 }
 """What fields mean that the document describes part by part."""
 
+_ANY_TYPE = {"stop": "a text or a list of texts", "input": "a text or a list"}
+"""What the values of fields are that the document has no single type for."""
+
 _MOST_SHOWN = 2**53
 """A limit beyond this is none that anyone meets."""
 
@@ -198,6 +201,8 @@ def _values(field: str, schema: Mapping[str, Any]) -> str:
     """Return what a field's schema allows, in words."""
     if "anyOf" in schema:
         schema = next(one for one in schema["anyOf"] if one.get("type") != "null")
+    if field in _ANY_TYPE:
+        return _ANY_TYPE[field]
     if field == "model":  # an enumeration of what this server has
         return "a served model"
     if schema.get("type") == "boolean":

@@ -18,7 +18,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from models.api.device import INSTALL, BackendError
+from models.api.device import BackendError
 
 
 class _Stack(ctypes.Structure):
@@ -46,7 +46,8 @@ def import_openvino(module: str = "openvino") -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: {INSTALL}") from error
+        lock = "requirements.lock" if error.name == "openvino" else "requirements-openvino.lock"
+        raise BackendError(f"{error.name} is not installed: pip install -r {lock}") from error
 
 
 @cache

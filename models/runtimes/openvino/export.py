@@ -18,9 +18,6 @@ from models.runtimes.openvino.parts import Parts
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS: tuple[Precision, ...] = ("fp32", "int8")
-"""Number formats that weights can be written in; bfloat16 is computed with those of float32."""
-
 _CHECKED, _ROWS, _TOKENS = 4, 3, 24
 """Pictures, rows of each and tokens of each row that graphs must score as the network does."""
 

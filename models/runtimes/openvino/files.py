@@ -16,6 +16,9 @@ from models.api.metadata import BrokenModelError
 FOLDER = "openvino"
 _INFO = "graphs.json"
 
+WEIGHTS: tuple[Precision, ...] = ("fp32", "int8")
+"""Number formats that weights can be written in; bfloat16 is computed with those of float32."""
+
 BEST = 16
 """Tokens that a step finds for each row by itself; a search of five beams asks for ten and some."""
 

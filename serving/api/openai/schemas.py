@@ -184,6 +184,10 @@ class StreamOptions(Part):
     include_obfuscation: Annotated[bool | None, Field(description="Without effect.")] = None
 
 
+_ANY = WithJsonSchema({})
+"""Of no type, for what asks for nothing is taken for that whatever its type is."""
+
+
 class ChatRequest(BaseModel):
     """What `POST /v1/chat/completions` takes, but for `IGNORED` and `REFUSED`."""
 
@@ -231,9 +235,7 @@ class ChatRequest(BaseModel):
             description=f"A text, or a list of at most {MOST_STOPS}: a caption ends before the "
             "first of them."
         ),
-        WithJsonSchema(
-            {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-        ),
+        _ANY,
     ] = None
     response_format: Annotated[
         Any,
@@ -241,7 +243,7 @@ class ChatRequest(BaseModel):
             description="`json_object` or `json_schema`: the caption, and the things that it "
             "names, in members called `description`, `alt_text`, `title`, `tags` and the like."
         ),
-        WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]}),
+        _ANY,
     ] = None
     stream: Annotated[
         bool | None,

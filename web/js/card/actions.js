@@ -1,6 +1,7 @@
 /** What can be done with a caption: copy it in a form, edit it. */
 
-import { announce, button, el, icon } from "../lib/dom.js";
+import { copyAndSay } from "../lib/clipboard.js";
+import { button, el, icon } from "../lib/dom.js";
 
 const attribute = (text) =>
   text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
@@ -19,24 +20,6 @@ const FORMS = {
     make: (text, name) => `![${markdown(text)}](<${address(name)}>)`,
   },
 };
-
-/** Copy a text; also where the page is served without TLS and browsers offer no clipboard. */
-async function copy(text) {
-  if (navigator.clipboard && window.isSecureContext) {
-    await navigator.clipboard.writeText(text);
-    return;
-  }
-  const focused = document.activeElement;
-  const field = document.createElement("textarea");
-  field.value = text;
-  field.className = "sr-only";
-  document.body.append(field);
-  field.select();
-  const done = document.execCommand("copy");
-  field.remove();
-  focused?.focus();
-  if (!done) throw new Error("the browser refused to copy");
-}
 
 /** The buttons under a caption. */
 export function actions(item, result, context) {
@@ -68,17 +51,6 @@ export function actions(item, result, context) {
 }
 
 async function copied(node, result, text) {
-  const label = node.lastChild;
-  const before = label.data;
   const taken = result.text;
-  try {
-    await copy(text);
-    result.taken = taken;
-    label.data = "Copied";
-    announce("Copied");
-  } catch {
-    label.data = "Could not copy";
-    announce("The browser did not allow copying.");
-  }
-  setTimeout(() => { label.data = before; }, 1500);
+  if (await copyAndSay(node, text)) result.taken = taken;
 }

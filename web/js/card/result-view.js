@@ -12,6 +12,7 @@ import { edit, editedNote, replace } from "./editor.js";
  * @param {Result} result
  * @param {Object} context
  * @param {boolean} context.several whether other models speak on this card
+ * @param {boolean} context.large whether there is room for all captions
  * @param {Object} context.look see caption-text.js
  * @param {(key: string) => void} context.changed to be called when the result was changed here, with
  *   the key of what is to get the focus
@@ -108,8 +109,8 @@ function alternatives(item, result, context) {
     "details",
     {
       class: "alternatives",
-      open: result.open ?? false,
-      on: { toggle: (event) => { result.open = event.target.open; } },
+      open: context.large || (result.open ?? false),
+      on: { toggle: (event) => { if (!context.large) result.open = event.target.open; } },
     },
     el("summary", { "data-key": `${result.model} alternatives` }, words),
     el("ul", { role: "list" }, ...list),

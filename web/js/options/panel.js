@@ -22,6 +22,7 @@ function recall() {
 export class OptionsPanel {
   #form;
   #changed;
+  #code;
   #choice = recall();
   #seed = newSeed();
   #models = [];
@@ -31,10 +32,12 @@ export class OptionsPanel {
   /**
    * @param {HTMLFormElement} form
    * @param {() => void} changed called after every change
+   * @param {() => void} code shows the request for use in programs
    */
-  constructor(form, changed) {
+  constructor(form, changed, code) {
     this.#form = form;
     this.#changed = changed;
+    this.#code = code;
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -72,8 +75,9 @@ export class OptionsPanel {
         if (!more.hidden) intoView(more);
       },
     }, "More options", icon("caret"));
+    const code = button({ class: "button small quiet", click: () => this.#code() }, icon("code"), "Use it from code");
     this.#form.replaceChildren(
-      el("div", { class: "option-row" }, this.#count(most), models.length > 1 && this.#modelChips(), toggle),
+      el("div", { class: "option-row" }, this.#count(most), models.length > 1 && this.#modelChips(), toggle, code),
       more,
     );
   }

@@ -30,6 +30,7 @@ from serving.api.openai.responses.schemas import (
     ResponsesEvent,
     ResponsesRequest,
     ResponsesUsage,
+    TextOptions,
 )
 from serving.api.openai.schemas import EXTENSIONS
 from serving.api.operations import PIXEL_URL, REF, post
@@ -47,7 +48,11 @@ _INPUT = [
     }
 ]
 
-_PARTS: tuple[Part, ...] = ((InputMessage, "validation"), (ResponsesEvent, "serialization"))
+_PARTS: tuple[Part, ...] = (
+    (InputMessage, "validation"),
+    (TextOptions, "validation"),
+    (ResponsesEvent, "serialization"),
+)
 
 _DESCRIPTION = """\
 Captions one picture for clients of OpenAI's responses: of the user's newest message that has \

@@ -98,7 +98,7 @@ class TextOptions(Part):
             description="`json_object` or `json_schema`: the caption, and the things that it "
             "names, in members called `description`, `alt_text`, `title`, `tags` and the like."
         ),
-        WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "null"}]}),
+        WithJsonSchema({}),
     ] = None
     verbosity: Annotated[str | None, Field(description="Without effect.")] = None
 

@@ -156,7 +156,7 @@ def test_scores_are_what_teacher_forcing_gives(
     captions = captioner.caption(images, options)
     with torch.inference_mode():
         memory = captioner.network.encode(torch.from_numpy(images))
-        hypotheses = captioner._decode(memory, options)
+        hypotheses = captioner._decode(memory, [options] * len(memory))
     for picture, group in enumerate(hypotheses):
         assert len(group) == options.num_captions
         for hypothesis, caption in zip(group, captions[picture], strict=True):
@@ -209,7 +209,7 @@ def test_attention_is_that_of_the_last_layer(captioner: VitGpt2Captioner, hub: P
     found = captioner.caption(images, CaptionOptions(attention=True))
     with torch.inference_mode():
         memory = captioner.network.encode(torch.from_numpy(images))
-        tokens = captioner._decode(memory, CaptionOptions())[1][0].tokens
+        tokens = captioner._decode(memory, [CaptionOptions()] * len(memory))[1][0].tokens
     eager = VisionEncoderDecoderModel.from_pretrained(hub, attn_implementation="eager").eval()
     inputs = torch.tensor([[captioner.network.bos_id, *tokens[:-1]]])
     with torch.no_grad():

@@ -156,7 +156,9 @@ def _logits(captioner: ImageTextToTextCaptioner, images: Any) -> Any:
     """Return the first token's logits, float32 `[B, V]`."""
     family = captioner.family
     with torch.inference_mode():
-        prefill = family.prefill(captioner.pixel_values(images), captioner.defaults.prompt)
+        prefill = family.prefill(
+            captioner.pixel_values(images), [captioner.defaults.prompt] * len(images)
+        )
         state = NetworkState.start(prefill, len(images))
         logits = family.step(torch.zeros(len(images), dtype=torch.int64), state)
     return logits.clamp(-1e4, 1e4).numpy()

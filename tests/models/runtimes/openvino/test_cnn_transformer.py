@@ -31,7 +31,7 @@ from models.runtimes.torch.search import TorchDecoder
 Maker = Callable[[str], CnnTransformer]
 
 pytestmark = pytest.mark.skipif(
-    not has_openvino(), reason="OpenVINO is optional: pip install -r requirements-openvino.lock"
+    not has_openvino(), reason="no OpenVINO: pip install -r requirements.lock"
 )
 
 

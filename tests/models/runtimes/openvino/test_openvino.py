@@ -17,6 +17,7 @@ import models.api.metadata as metadata_module
 from models import choose
 from models.api.captioner import Captioner
 from models.api.device import BackendError, Precision, has_openvino
+from models.api.measured import Conditions, Measured
 from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions
 from models.api.preprocessing import PreprocessSpec
@@ -30,7 +31,7 @@ from models.decoding.protocol import Floats
 from models.registry import load_captioner
 from models.runtimes.openvino import export as openvino_export
 from models.runtimes.openvino.decoder import OpenVinoDecoder
-from models.runtimes.openvino.files import GraphsInfo
+from models.runtimes.openvino.files import WEIGHTS, GraphsInfo
 from models.runtimes.openvino.graphs import write_graphs
 from models.runtimes.pictures import Pixels, draw_pictures, read_pictures
 from models.store import content_version
@@ -40,7 +41,7 @@ from tests.formats import needs
 ROOT = Path(__file__).resolve().parents[4]
 
 pytestmark = pytest.mark.skipif(
-    not has_openvino(), reason="OpenVINO is optional: pip install -r requirements-openvino.lock"
+    not has_openvino(), reason="no OpenVINO: pip install -r requirements.lock"
 )
 
 
@@ -51,7 +52,7 @@ def directory(vit_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(vit_gpt2, target)
     network = VitGpt2Captioner.load_trainable(target).network
     images = random_pictures(16)
-    openvino_export.export(network, parts(network), target, openvino_export.WEIGHTS, images)
+    openvino_export.export(network, parts(network), target, WEIGHTS, images)
     return target
 
 
@@ -289,21 +290,52 @@ def test_wrong_graphs_are_noticed(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("graphs_take", "taken"), [(0.5, ("openvino", "fp32")), (0.95, ("torch", "fp32"))]
+    ("int8_takes", "taken"), [(0.5, ("torch", "int8")), (0.95, ("openvino", "fp32"))]
 )
 def test_auto_takes_the_faster(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, graphs_take: float, taken: tuple[str, str]
+    directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    int8_takes: float,
+    taken: tuple[str, str],
 ) -> None:
-    monkeypatch.setattr(choose, "has_bf16", lambda: False)
+    """Torch's int8 is tried beside graphs where the card and the processor allow it."""
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    found = metadata_module.read(directory)
+    for precision in ("fp32", "int8"):
+        how = Conditions(data="a", precision=precision)  # type: ignore[arg-type]
+        found = found.with_scores(Measured(conditions=how, scores={"cider": 0.6}))
+    metadata_module.write(tmp_path, found)
+    monkeypatch.setattr(choose, "has_vnni", lambda: True)
+    monkeypatch.setattr(choose, "has_int8", lambda: True)
+    monkeypatch.setattr(choose, "multiplies_bf16", lambda: False)
     monkeypatch.setattr(
         choose,
         "_seconds",
-        lambda captioner, *_: graphs_take if isinstance(captioner, OpenVinoCaptioner) else 1,
+        lambda captioner, *_: 1 if isinstance(captioner, OpenVinoCaptioner) else int8_takes,
     )
-    captioner, choice = choose.load_fastest(directory, "auto", "auto")
+    captioner, choice = choose.load_fastest(tmp_path, "auto", "auto")
     assert (choice.backend, choice.precision) == taken
-    assert choice.ms_per_caption == {"fp32": 1000, "openvino fp32": 1000 * graphs_take}
+    assert choice.ms_per_caption == {"openvino fp32": 1000, "int8": 1000 * int8_takes}
     assert captioner.method == "vit-gpt2"
+
+
+def test_auto_takes_graphs_and_loads_no_torch(directory: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = None; "
+        "import numpy as np; from models.api.options import CaptionOptions; "
+        "from models.choose import load_fastest; "
+        f"captioner, choice = load_fastest(Path({str(directory)!r}), 'auto', 'auto'); "
+        "spec = captioner.preprocess; "
+        "pixels = np.zeros((2, 3, spec.height, spec.width), np.uint8); "
+        "captioner.caption(pixels, CaptionOptions(num_captions=2, attention=True)); "
+        "captioner.caption(pixels, CaptionOptions(temperature=1.0)); "
+        "assert (choice.backend, choice.precision) in (('openvino', 'fp32'), ('openvino', 'bf16'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_auto_is_torch_where_there_are_no_graphs(vit_gpt2: Path, tiny_model: Path) -> None:
@@ -349,7 +381,7 @@ def test_signals_are_survived(directory: Path, tmp_path: Path) -> None:
         "signal.signal(signal.SIGUSR1, lambda *_: seen.append(1)); "
         f"path = Path({str(tmp_path / 'model')!r}); "
         "network = VitGpt2Captioner.load_trainable(path).network; "
-        "kinds = openvino_export.WEIGHTS; "
+        "kinds = ('fp32', 'int8'); "
         "openvino_export.export(network, parts(network), path, kinds, random_pictures(2)); "
         "held = [load_captioner(path, name, 'openvino') for name in ('fp32', 'int8')]; "
         "del held[0]; gc.collect(); held.append(load_captioner(path, 'fp32', 'openvino')); "
