@@ -37,7 +37,8 @@ from captionbox.cli.sources.sources import tidy
 from captionbox.errors import ImageInputError
 from captionbox.images import Upload, load
 
-PAGE_SUFFIXES = frozenset({".html", ".htm", ".xhtml"}) | MARKDOWN_SUFFIXES
+_HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
+PAGE_SUFFIXES = _HTML_SUFFIXES | MARKDOWN_SUFFIXES
 
 # A host that cannot exist (RFC 2606) stands for the site while addresses are resolved.
 _HOST = "site.invalid"
@@ -183,7 +184,8 @@ def pages(site: Path, excluded: Exclusions | None = None) -> list[Path]:
         found += [Path(place, name) for name in names if Path(name).suffix.lower() in PAGE_SUFFIXES]
     found = [page for page in found if not excluded.cover(str(page))]
     if not found:
-        raise UsageError(f"no pages ({', '.join(sorted(PAGE_SUFFIXES))}) found in {site}")
+        html, markdown = (", ".join(sorted(it)) for it in (_HTML_SUFFIXES, MARKDOWN_SUFFIXES))
+        raise UsageError(f"no pages ({html}) found in {site}, and no Markdown ({markdown})")
     return found
 
 
