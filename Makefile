@@ -34,7 +34,7 @@ install: $(VENV)/.dev ## everything, tests and linters too, into .venv
 
 # --- use --------------------------------------------------------------------------------------------
 
-serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (MODEL=florence-2, PORT=…, HOST=0.0.0.0)
+serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (MODEL=florence-2, PORT=…, HOST=0.0.0.0 or ::)
 	@served=$$($(BIN)/python -m models ensure $(MODEL)) && \
 	  echo "==> $$served" && \
 	  exec env $$served $(BIN)/bentoml serve service:Captioner --host $(HOST) --port $(PORT)

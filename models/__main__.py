@@ -4,6 +4,7 @@ python -m models known [--json]
 python -m models ensure [NAME ...]
 python -m models install-default
 python -m models import KNOWN_NAME|HUB_ID|DIRECTORY [--as NAME] [--revision SHA] [--openvino]
+python -m models verify NAME
 python -m models export-openvino NAME[:VERSION] [--pictures DIRECTORY] [--weights fp32 int8]
 python -m models list
 python -m models show NAME[:VERSION]
@@ -16,10 +17,11 @@ import json
 import logging
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from models import store
-from models.api.device import INSTALL, BackendError, Precision, has_openvino
+from models.api.device import BackendError, Precision, has_openvino
 from models.api.metadata import CARD_NAME, BrokenModelError
 from models.hub.known_models import KNOWN_MODELS, KnownModel, find_known
 from models.hub.provide import EMBEDDED, announce, provide
@@ -33,8 +35,14 @@ logger = logging.getLogger("models")
 
 def install_default() -> int:
     """Install the embedded default model unless this very version is there already."""
-    version = store.content_version(DEFAULT_DIRECTORY)
-    model = store.install(DEFAULT_DIRECTORY, EMBEDDED, version)
+    if has_openvino() and find_spec("torch"):
+        # Only here, as below.
+        from models.export_openvino import install_with_graphs
+
+        model = install_with_graphs(DEFAULT_DIRECTORY, EMBEDDED)
+    else:
+        version = store.content_version(DEFAULT_DIRECTORY)
+        model = store.install(DEFAULT_DIRECTORY, EMBEDDED, version)
     logger.info("%s is in the model store", model.tag)
     return 0
 
@@ -105,18 +113,11 @@ def _fetch(
 ) -> StoredModel:
     """Import a model at the revision given, or else the one on record."""
     if openvino and not has_openvino():
-        raise BackendError(f"openvino is not installed: {INSTALL}")
-    # Which models somebody imports is nobody's business; and a mirror may know no xet.
-    for switch in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"):
-        os.environ.setdefault(switch, "1")
+        raise BackendError("openvino is not installed: pip install -r requirements.lock")
+    _be_discreet()
     # Only here: it brings torch and transformers, seconds that the other commands need not wait.
-    from transformers.utils.logging import set_verbosity_error
-
     from models.hub.import_model import import_model as run
 
-    set_verbosity_error()
-    for library in ("httpx", "httpx2"):
-        logging.getLogger(library).setLevel(logging.WARNING)
     if known is not None and revision is None:
         revision = known.revision
     if openvino:
@@ -126,11 +127,36 @@ def _fetch(
     return run(source, name, revision)
 
 
+def _be_discreet() -> None:
+    """Have the hub's libraries tell neither the hub nor the terminal more than they must."""
+    # Which models somebody imports is nobody's business; and a mirror may know no xet.
+    for switch in ("HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"):
+        os.environ.setdefault(switch, "1")
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # Only here, and after the switches: it brings seconds that the other commands need not wait.
+    from transformers.utils.logging import set_verbosity_error
+
+    set_verbosity_error()
+
+
+def verify(name: str) -> int:
+    """Try a model beside transformers; print the report. 1 where the two differ."""
+    (model,) = provide([name], lambda known, name: _fetch(known.hub_id, name, known))
+    _be_discreet()
+    # Only here, as above.
+    from models.hub.verify import verify as run
+
+    report = run(model)
+    sys.stdout.write(report.markdown())
+    return 0 if report.good else 1
+
+
 def export_openvino(tag: str, weights: list[Precision] | None, pictures: Path | None) -> int:
     """Give a model graphs for OpenVINO."""
     # Only here, as above.
     from models.export_openvino import export_model
-    from models.runtimes.openvino.export import WEIGHTS
+    from models.runtimes.openvino.files import WEIGHTS
 
     model = export_model(tag, tuple(weights or WEIGHTS), pictures)
     logger.info("%s has graphs; serve it with CAPTIONBOX_BACKEND=openvino", model.tag)
@@ -184,6 +210,10 @@ def main(arguments: list[str] | None = None) -> int:
     importer.add_argument(
         "--openvino", action="store_true", help="with graphs for OpenVINO, as export-openvino makes"
     )
+    verifier = commands.add_parser(
+        "verify", help="try a model beside transformers; prints a report to paste into an issue"
+    )
+    verifier.add_argument("name", metavar="NAME", help="a known model, or one in the store")
     exporter = commands.add_parser(
         "export-openvino", help="give a model graphs for OpenVINO, as a new version"
     )
@@ -205,6 +235,8 @@ def main(arguments: list[str] | None = None) -> int:
             return install_default()
         if options.command == "import":
             return import_model(options.source, options.name, options.revision, options.openvino)
+        if options.command == "verify":
+            return verify(options.name)
         if options.command == "export-openvino":
             return export_openvino(options.tag, options.weights, options.pictures)
         return show(options.tag) if options.command == "show" else list_models()

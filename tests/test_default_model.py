@@ -20,7 +20,7 @@ needs_flickr = pytest.mark.skipif(not FLICKR.is_dir(), reason="no ../shared/data
 
 
 def test_is_small_enough_to_commit() -> None:
-    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.*")) < 25e6
+    assert sum(path.stat().st_size for path in (ROOT / "models").rglob("*.*")) < 40e6
 
 
 def test_card_says_what_the_metadata_says() -> None:

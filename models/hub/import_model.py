@@ -22,7 +22,14 @@ from models.api.metadata import CARD_NAME
 from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
 from models.hub.known_models import known_by_source
 from models.hub.repository import HubModel
-from models.registry import METHODS, find_method, load_any, load_object, method_of_architecture
+from models.registry import (
+    METHODS,
+    captioner_class,
+    find_method,
+    load_matcher,
+    load_object,
+    method_of_architecture,
+)
 from models.store import StoredModel, content_version
 
 logger = logging.getLogger(__name__)
@@ -129,7 +136,21 @@ def _convert(method: str, folder: Path, target: Path, origin: str, fetched: bool
     licence = _licence(card) or (known.licence if known else "")
     updated = {"source": source, "licence": licence}
     metadata_module.write(target, metadata.model_copy(update=updated))
-    load_any(target)
+    _check_loading(target)
+
+
+def _check_loading(directory: Path) -> None:
+    """Load a model directory, in no wider format than its weights are in.
+
+    Raises:
+        BrokenModelError: it does not load.
+    """
+    method = metadata_module.read(directory).method
+    if find_method(method).kind == "captioner":
+        kind = captioner_class(method)
+        kind.load(directory, kind.narrowest(directory))
+    else:
+        load_matcher(directory)
 
 
 def _licence(card: Path) -> str:

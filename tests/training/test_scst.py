@@ -13,7 +13,7 @@ from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, 
 from models.decoding.protocol import Hypothesis
 from models.layers.network_protocol import IGNORED
 from training.data.coco import CaptionedImage, load_split
-from training.loop.self_critical import Reward, sequence_batch
+from training.loop.self_critical import Reward, extremes, sequence_batch
 from training.metrics.scoring import share_of_bad_endings
 from training.scst import main as scst_command
 from training.train import main as train_command
@@ -85,6 +85,23 @@ def test_sequence_batch_is_teacher_forcing() -> None:
     assert labels.tolist() == [
         [[5, 6, EOS_ID], [7, EOS_ID, IGNORED]],
         [[8, 9, 10], [EOS_ID, IGNORED, IGNORED]],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [(1, [[2], [0]]), (2, [[2, 3], [0, 1]]), (3, [[2, 0, 3], [0, 2, 1]]), (9, None), (0, None)],
+)
+def test_the_best_and_the_worst_say_most(count: int, kept: list[list[int]] | None) -> None:
+    groups = [[Hypothesis((10 * row + i,), 0, 0) for i in range(4)] for row in range(2)]
+    advantage = torch.tensor([[0.5, 0.1, 2.0, -1.0], [1.0, -2.0, 0.0, -0.5]])
+    chosen, found = extremes(groups, advantage, count)
+    if kept is None:
+        assert chosen == groups and torch.equal(found, advantage)
+        return
+    assert chosen == [[groups[row][i] for i in places] for row, places in enumerate(kept)]
+    assert found.tolist() == [
+        [advantage[row, i].item() for i in places] for row, places in enumerate(kept)
     ]
 
 

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, CaptionTokenizer
-from models.decoding.beam import beam_search
 from models.decoding.protocol import Hypothesis, SearchSettings
-from models.decoding.sampling import sample
 from models.layers.network_protocol import IGNORED
+from models.runtimes.torch.search import beam_search, sample
 from training.data.coco import CaptionedImage
 from training.data.dataset import TrainingItem, stack_pictures
 from training.loop.trainer import CaptionTrainer
@@ -85,6 +84,26 @@ def sequence_batch(groups: Sequence[Sequence[Hypothesis]]) -> tuple[Tensor, Tens
             input_ids[row, column, :size] = torch.tensor([BOS_ID, *hypothesis.tokens[:-1]])
             labels[row, column, :size] = torch.tensor(hypothesis.tokens)
     return input_ids, labels
+
+
+def extremes(
+    groups: list[list[Hypothesis]], advantage: Tensor, count: int
+) -> tuple[list[list[Hypothesis]], Tensor]:
+    """Return `count` samples a picture, the best first, then the worst, and their advantages.
+
+    Args:
+        groups: C samples a picture.
+        advantage: `[B, C]`.
+        count: 0, or C and more, returns all as they are.
+    """
+    samples = advantage.shape[1]
+    if not 0 < count < samples:
+        return groups, advantage
+    best = (count + 1) // 2
+    order = advantage.argsort(1, descending=True)
+    kept = torch.cat((order[:, :best], order[:, samples - (count - best) :]), 1)
+    chosen = [[group[i] for i in row] for group, row in zip(groups, kept.tolist(), strict=True)]
+    return chosen, advantage.gather(1, kept)
 
 
 class ScstTrainer(CaptionTrainer):
@@ -163,7 +182,8 @@ class ScstTrainer(CaptionTrainer):
                 others = rewards.sum(1, keepdim=True) - rewards  # [B, C]
                 baseline = others / max(count - 1, 1)
         self._rewards.append((rewards.mean().item(), baseline.mean().item()))
-        return features, samples, rewards - baseline
+        samples, advantage = extremes(samples, rewards - baseline, self.recipe.reinforced)
+        return features, samples, advantage
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """Add the mean rewards since the last entry to the log."""

@@ -75,6 +75,8 @@ class Recipe(BaseModel):
         rollout: of self-critical training: captions drawn from the tempered distribution, or the
             hypotheses of a beam search as wide (Cornia et al. 2020), which are the captions that
             serving chooses between.
+        reinforced: of self-critical training: how many of a picture's samples learn, from the best
+            and the worst inwards, which say most; 0 takes all.
         temperature: of drawn captions; the tempered distribution is also the one that learns.
         max_unreadable: share of a data set's pictures that may be missing or damaged, 0..1: they
             are named and left out. More fail the run.
@@ -111,6 +113,7 @@ class Recipe(BaseModel):
     feature_views: Annotated[int, Field(ge=0)] = 0
     baseline: Literal["greedy", "others"] = "greedy"
     rollout: Literal["sample", "beam"] = "sample"
+    reinforced: Annotated[int, Field(ge=0)] = 0
     temperature: Annotated[float, Field(gt=0, le=5)] = 1.0
     max_unreadable: Annotated[float, Field(ge=0, le=1)] = 0.01
     early_stopping: Annotated[int, Field(ge=0)] = 0

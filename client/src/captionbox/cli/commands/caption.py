@@ -177,7 +177,7 @@ async def _tell(inputs: Inputs, sink: Sink, as_json: bool) -> int:
     tally, count = Tally(), 0
     async for source in inputs.as_they_come(sink, tally, Stop()):
         count += 1
-        typer.echo(json.dumps({"source": source}) if as_json else printable(source))
+        typer.echo(json.dumps({"image": source}) if as_json else printable(source))
     typer.echo(f"{count} would be captioned, {tally.seen} are done", err=True)
     return ExitCode.OK
 

@@ -76,7 +76,7 @@ def xmp(
             todo = todo[:limit]
             if dry_run:
                 for source in todo:
-                    typer.echo(json.dumps({"source": source}) if as_json else printable(source))
+                    typer.echo(json.dumps({"image": source}) if as_json else printable(source))
                 typer.echo(f"{len(todo)} would be described, {tally.seen} are done", err=True)
                 raise typer.Exit
             with (

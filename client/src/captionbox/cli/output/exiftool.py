@@ -107,18 +107,19 @@ class ExifTool:
                 found[name] = Described(tuple(map(str, entry.values())), writer)
         return found
 
-    def describe(self, source: str, text: str, model: ModelUsed) -> None:
+    def describe(self, source: str, text: str, model: ModelUsed | None) -> None:
         """Write a description; the file is replaced all at once, and keeps its time and mode.
 
         Args:
             source: the file.
             text: the description.
-            model: which model wrote it, for the mark.
+            model: which model wrote it, for the mark; None where a person did.
 
         Raises:
             ExifToolError: the file is of a kind that exiftool does not write, or not writable.
         """
-        mark = f"Captionbox ({model.name} {model.version}, sha256 {_short_digest(text)})"
+        told = f"{model.name} {model.version}, sha256 {_short_digest(text)}" if model else ""
+        mark = f"Captionbox ({told})" if told else ""
         tags = [f"-{_WRITER}={mark}", f"-XMP-dc:Description={text}"]
         if _fits_iptc(text):
             tags.append(f"-IPTC:Caption-Abstract={text}")

@@ -118,13 +118,13 @@ class Jsonl:
     """One JSON object a line, with everything the server said."""
 
     header: str | None = None
-    openings: tuple[str, ...] = ('{"source": ',)
+    openings: tuple[str, ...] = ('{"image": ', '{"source": ')
 
     def line(self, record: Record) -> str:
         """Return a record as one line."""
-        content: dict[str, object] = {"source": record.source}
+        content: dict[str, object] = {"image": record.source}
         if record.result is not None:
-            content["caption"] = record.text
+            content |= columns(record.text, record.result)
             content["result"] = record.result.model_dump(mode="json", exclude_none=True)
         else:
             content["error"] = _error(record)
@@ -135,11 +135,25 @@ class Jsonl:
     def read(self, line: str) -> Entry:
         """Return what a line says."""
         content = json.loads(line)
-        if not isinstance(content, dict) or not isinstance(content.get("source"), str):
-            raise ValueError("a line is a JSON object with a source")
+        # `source` is what older versions called it.
+        source = isinstance(content, dict) and content.get("image", content.get("source"))
+        if not isinstance(source, str):
+            raise ValueError("a line is a JSON object with an image")
         failed = "error" in content
         empty = not failed and not str(content.get("caption") or "").strip()
-        return Entry(content["source"], failed, empty)
+        return Entry(source, failed, empty)
+
+
+def columns(text: str, result: CaptionResult) -> dict[str, object]:
+    """Return what is told of a captioned image, by the names that every table of ours has."""
+    others = result.captions[1:]
+    return {
+        "caption": text,
+        "confidence": result.confidence,
+        "alternatives": [{"caption": it.text, "confidence": it.confidence} for it in others],
+        "model": result.model.name,
+        "version": result.model.version,
+    }
 
 
 _COLUMNS = "image,caption,confidence,alternatives,model,error"

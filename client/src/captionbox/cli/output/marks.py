@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -66,6 +66,12 @@ class Marks:
         mark = Mark(model.name, model.version, state_of(picture))
         file.add(name, digest(content), mark, self.journal)
 
+    def forget(self, path: Path, content: bytes) -> None:
+        """Note that a text is a person's, although Captionbox wrote it: somebody accepted it."""
+        file, name = self._file(path)
+        if (name, digest(content)) in file.marks:
+            file.add(name, digest(content), None, self.journal)
+
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():
@@ -90,22 +96,30 @@ class _MarkFile:
             for line in path.read_bytes().split(b"\n"):
                 with suppress(ValueError, KeyError, TypeError):
                     found = json.loads(line)
+                    key = found["file"], found["sha256"]
+                    if found.get("accepted"):
+                        self.marks.pop(key, None)
+                        continue
                     picture = found.get("picture")
                     mark = Mark(found["model"], found["version"], picture and tuple(picture))
-                    self.marks[found["file"], found["sha256"]] = mark
+                    self.marks[key] = mark
 
-    def add(self, name: str, text: str, mark: Mark, journal: Journal) -> None:
+    def add(self, name: str, text: str, mark: Mark | None, journal: Journal) -> None:
+        """Add a mark; None takes one away."""
         if self.marks.get((name, text)) == mark:
             return
-        content = {"file": name, "sha256": text, "model": mark.model, "version": mark.version}
-        line = json.dumps(content | {"picture": mark.picture}).encode() + b"\n"
+        told = {"accepted": True} if mark is None else asdict(mark)
+        line = json.dumps({"file": name, "sha256": text} | told).encode() + b"\n"
         if self._file is None:
             line = self._open(journal) + line
         self._size, self._sum = self._size + len(line), zlib.crc32(line, self._sum)
         journal.growing(self._path, self._size, self._sum)
         if self._file is not None:
             self._file.write(line)
-        self.marks[name, text] = mark
+        if mark is None:
+            del self.marks[name, text]
+        else:
+            self.marks[name, text] = mark
 
     def close(self) -> None:
         if self._file is not None:

@@ -71,7 +71,7 @@ class Sidecars:
         if self._stays(source, self._captions(source)):
             return Past.CAPTIONED
         asked_again = self._retry_failed or self._existing is Existing.OVERWRITE
-        if not asked_again and _is_there(self._failure(source)):
+        if not asked_again and self._has_failed(source):
             return Past.FAILED
         return Past.NEW
 
@@ -113,6 +113,13 @@ class Sidecars:
             return mark is not None
         changed = mark is not None and mark.picture not in (None, state_of(Path(source)))
         return not (self._renew and changed)
+
+    def _has_failed(self, source: str) -> bool:
+        """Whether a failure is recorded, of the picture as it is now where that matters."""
+        then, now = state_of(self._failure(source)), state_of(Path(source))
+        if then is None or not self._renew:
+            return then is not None
+        return now is None or now[1] <= then[1]
 
     def _content(self, path: Path, caption: str) -> bytes:
         """Return what a sidecar is to hold."""

@@ -84,8 +84,8 @@ def steps(entries: list[Entry]) -> Iterator[Step | tuple[Path, ChangedError]]:
         except ChangedError as error:
             yield path, error
             continue
-        if old != now or part_of(path).exists():
-            first = changes[0]
+        first = changes[0]
+        if old != now or part_of(path).exists() or _mtime(path) != first.get("mtime"):
             link = first.get("link")
             yield Step(path, old, link, first.get("mode"), first.get("mtime"))
 
@@ -144,6 +144,13 @@ def _grown(content: bytes | None, changes: list[Entry], number: int) -> bytes:
     ):
         return content
     raise ChangedError("has lines that the run did not write, or corrected ones, and is left")
+
+
+def _mtime(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _content(path: Path) -> bytes | None:

@@ -13,6 +13,7 @@ from captionbox.cli.output.endings import UsageError
 from captionbox.cli.output.format_names import Format
 from captionbox.cli.output.formats import LINE_FORMATS, Past, Record
 from captionbox.cli.output.journal import Journal, NoJournal
+from captionbox.cli.output.parquet_file import ParquetFile
 from captionbox.cli.output.policies import Existing, check_policy
 from captionbox.cli.output.record_file import RecordFile, RecordFileError
 from captionbox.cli.output.sidecars import Sidecars
@@ -78,11 +79,15 @@ def _bare(written: Format, out: Path | None, policy: Policy, journal: Journal) -
             journal.making(out)
             out.mkdir(parents=True, exist_ok=True)
         return _sidecars(out, policy, journal)
-    lines = LINE_FORMATS[written]()
-    if out is None:
-        return StandardOutput(lines)
     keep = policy.existing is not Existing.OVERWRITE
     try:
+        if written is Format.PARQUET:
+            if out is None:
+                raise UsageError("--format parquet needs --out")
+            return ParquetFile(out, keep, policy.retry_failed, journal)
+        lines = LINE_FORMATS[written]()
+        if out is None:
+            return StandardOutput(lines)
         return RecordFile(out, lines, keep, policy.retry_failed, journal)
     except RecordFileError as error:
         raise UsageError(str(error)) from error
@@ -124,6 +129,8 @@ def looking_only(written: Format, out: Path | None, policy: Policy) -> Iterator[
     """
     check_policy(policy.existing, policy.preserve_human, written)
     with TemporaryDirectory(prefix="captionbox-") as folder:
+        if written is Format.PARQUET and out is not None:
+            written, out = Format.JSONL, out.with_name(f"{out.name}.jsonl")
         if out is not None and not written.is_sidecar:
             copy = Path(folder, "copy")
             if out.exists():
