@@ -34,12 +34,13 @@ install: $(VENV)/.dev ## everything, tests and linters too, into .venv
 
 # --- use --------------------------------------------------------------------------------------------
 
-serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (PORT=…; HOST=0.0.0.0 for others too)
-	$(BIN)/python -m models install-default
-	$(BIN)/bentoml serve service:Captioner --host $(HOST) --port $(PORT)
+serve: $(VENV)/.serve ## caption pictures on http://localhost:3000 (MODEL=florence-2, PORT=…, HOST=0.0.0.0 or ::)
+	@served=$$($(BIN)/python -m models ensure $(MODEL)) && \
+	  echo "==> $$served" && \
+	  exec env $$served $(BIN)/bentoml serve service:Captioner --host $(HOST) --port $(PORT)
 
 image: $(VENV)/.serve ## the container image, default model inside (MODELS=compact,NAME… MATCHER=NAME)
-	$(BIN)/python -m models install-default
+	@$(BIN)/python -m models ensure $(or $(MODELS),compact) $(MATCHER) >/dev/null
 	$(BIN)/python -m deploy.image --models "$(or $(MODELS),compact)" --matcher "$(MATCHER)"
 
 # --- check ------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.tools.stack import answer
@@ -33,14 +32,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, required=True)
     options = parser.parse_args()
     captioner = load_captioner(options.directory, options.precision, options.backend)
-    network = cast(NetworkCaptioner, captioner).network
+    decoder = cast(NetworkCaptioner, captioner).decoder
 
     def caption(pixels: NDArray[np.uint8], beams: int) -> list[tuple[int, ...]]:
-        with torch.inference_mode():
-            memory = network.encode(torch.from_numpy(pixels))
-            state = network.start(memory, options.tokens)
-            settings = SearchSettings(network.bos_id, NEVER, options.tokens, num_beams=beams)
-            found = beam_search(network.step, state, len(pixels), settings, memory.device)
+        state = decoder.start(decoder.encode(pixels), options.tokens)
+        settings = SearchSettings(decoder.bos_id, NEVER, options.tokens, num_beams=beams)
+        found = beam_search(decoder.step, state, len(pixels), settings)
         return [hypotheses[0].tokens for hypotheses in found]
 
     answer(caption)

@@ -31,8 +31,10 @@ from serving.bento.framework import BASE_IMAGE
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "image"
 LOCK = ROOT / "requirements-serve.lock"
-OPENVINO_LOCK = ROOT / "requirements-openvino.lock"
 DEFAULT_MODEL = "compact"
+
+_TORCH = frozenset({"torch", "transformers", "mpmath", "networkx", "regex", "sympy"})
+"""torch, transformers, and what nothing but these two needs."""
 
 logger = logging.getLogger("image")
 
@@ -40,7 +42,8 @@ _IN_IMAGE = """
 import importlib.metadata as m, json, os, shutil
 nvidia = {d.name for d in m.distributions() if d.name.startswith("nvidia-")} - {"nvidia-ml-py"}
 tools = [tool for tool in ("gcc", "cc", "make", "git", "uv") if shutil.which(tool)]
-found = {"torch": m.version("torch"), "uid": os.getuid(), "nvidia": sorted(nvidia), "tools": tools}
+torch = next((d.version for d in m.distributions() if d.name == "torch"), "")
+found = {"torch": torch, "uid": os.getuid(), "nvidia": sorted(nvidia), "tools": tools}
 print(json.dumps(found))
 """
 
@@ -94,15 +97,15 @@ def cpu_requirements(lock: str) -> str:
     return pinned
 
 
-def openvino_requirements(contents: Contents) -> str:
-    """Return the lines of the lock that run graphs, for images of a model that has any.
+def requirements(contents: Contents, lock: str) -> str:
+    """Return the packages of an image, pinned: torch's build for CPU, or no torch.
 
-    Not those that make graphs: a container writes no models.
+    Where every model has graphs for OpenVINO, nothing in the image would import it.
     """
-    if not any(has_graphs(store.find(model).path) for model in contents.models):
-        return ""
-    lines = OPENVINO_LOCK.read_text(encoding="utf-8").splitlines()
-    return "".join(f"{line}\n" for line in lines if line.startswith("openvino"))
+    if contents.matcher or not all(has_graphs(store.find(name).path) for name in contents.models):
+        return cpu_requirements(lock)
+    lines = lock.splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition("==")[0] not in _TORCH)
 
 
 def default_tag(contents: Contents) -> str:
@@ -121,11 +124,11 @@ def build(contents: Contents, tag: str) -> str:
     """
     stand_in.ensure([BASE_IMAGE])
     BUILD.mkdir(parents=True, exist_ok=True)
-    requirements = BUILD / "requirements.txt"
-    pinned = cpu_requirements(LOCK.read_text(encoding="utf-8"))
-    requirements.write_text(pinned + openvino_requirements(contents), encoding="utf-8")
+    pinned = BUILD / "requirements.txt"
+    text = requirements(contents, LOCK.read_text(encoding="utf-8"))
+    pinned.write_text(text, encoding="utf-8")
     with torch_wheels.uv_environment(pinned_version(LOCK)) as env:
-        content = bentofile(contents, str(requirements.relative_to(ROOT)), env)
+        content = bentofile(contents, str(pinned.relative_to(ROOT)), env)
         file = BUILD / "bentofile.yaml"
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         bento = _bento_tag(_bentoml("build", "--output", "tag", "-f", str(file)))
@@ -152,7 +155,7 @@ def check(tag: str) -> None:
     run = ["docker", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL", tag]
     found = json.loads(_run(*run, "python3", "-c", _IN_IMAGE).strip().splitlines()[-1])
     faults = [f"holds {name}" for name in (*found["nvidia"], *found["tools"])]
-    if not found["torch"].endswith("+cpu"):
+    if found["torch"] and not found["torch"].endswith("+cpu"):
         faults.append(f"torch {found['torch']} is not the build for CPU")
     if found["uid"] == 0:
         faults.append("runs as root")

@@ -41,6 +41,14 @@ class _Terminated(BaseException):
     """SIGTERM came."""
 
 
+_STOPS: dict[int, type[BaseException]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: _Terminated,
+}
+_asked: list[type[BaseException]] = []
+"""What signals have asked for. An exception that a finaliser meets is printed and forgotten."""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command's arguments; the captioning options are those of `CaptionOptions`."""
     found = argparse.ArgumentParser(
@@ -96,7 +104,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.captureWarnings(True)
     given = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    _asked.clear()
+    for number in _STOPS:
+        signal.signal(number, _stop)
     try:
         return _run(given)
     except (SettingsError, BrokenModelError, store.ModelNotFoundError) as error:
@@ -159,6 +169,8 @@ def _run(given: argparse.Namespace) -> int:
         try:
             for rows in pipeline.caption(listing, sink.done, job, files, plan, settings, columns):
                 sink.add(rows)
+                if _asked:
+                    raise _asked[0]
                 progress.update(sink.written, sink.bad)
         except (KeyboardInterrupt, _Terminated):
             sink.flush()
@@ -196,8 +208,10 @@ def _words(error: ValueError) -> str:
     return "; ".join(parts)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated
+def _stop(number: int, _frame: FrameType | None) -> typing.Never:
+    """End the job where it stands; should that be lost in somebody's callback, at the next rows."""
+    _asked.append(_STOPS[number])
+    raise _STOPS[number]
 
 
 if __name__ == "__main__":

@@ -17,22 +17,22 @@ from models.api.results import Caption
 
 SCHEMA = pa.schema(
     [
-        pa.field("key", pa.string(), nullable=False),
+        pa.field("image", pa.string(), nullable=False),
         pa.field("caption", pa.string()),
-        pa.field("score", pa.float64()),
+        pa.field("confidence", pa.float64()),
         pa.field(
             "alternatives",
-            pa.list_(pa.struct([("caption", pa.string()), ("score", pa.float64())])),
+            pa.list_(pa.struct([("caption", pa.string()), ("confidence", pa.float64())])),
         ),
         pa.field("model", pa.string(), nullable=False),
-        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),
         pa.field("error", pa.string()),
         pa.field("reason", pa.string()),
     ]
 )
-"""`score` is the caption's confidence, 0..1; `alternatives` are the second best and so on. `error`
-is a kind of `serving.base.problems.KINDS` or `UNREADABLE`, `reason` says it in a sentence; a row
-has either these or a caption."""
+"""`confidence` is the caption's, 0..1; `alternatives` are the second best and so on. `error` is a
+kind of `serving.base.problems.KINDS` or `UNREADABLE`, `reason` says it in a sentence; a row has
+either these or a caption. The command line's tables have the same columns."""
 
 UNREADABLE = "unreadable"
 """The error of what could not even be read: no such file, no access, a damaged archive."""
@@ -67,12 +67,12 @@ class Job(BaseModel):
         """Return the row of a captioned picture; captions are best first, at least one."""
         best, *others = captions
         return {
-            "key": key,
+            "image": key,
             "caption": best.text,
-            "score": best.confidence,
-            "alternatives": [{"caption": it.text, "score": it.confidence} for it in others],
+            "confidence": best.confidence,
+            "alternatives": [{"caption": it.text, "confidence": it.confidence} for it in others],
             "model": self.model,
-            "model_version": self.version,
+            "version": self.version,
             "error": None,
             "reason": None,
         }
@@ -80,12 +80,12 @@ class Job(BaseModel):
     def bad_row(self, key: str, error: str, reason: str) -> dict[str, Any]:
         """Return the row of a picture without a caption."""
         return {
-            "key": key,
+            "image": key,
             "caption": None,
-            "score": None,
+            "confidence": None,
             "alternatives": [],
             "model": self.model,
-            "model_version": self.version,
+            "version": self.version,
             "error": error,
             "reason": reason,
         }

@@ -69,8 +69,8 @@ class Sink(ABC):
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Take rows; a key that is there already is left out."""
         for row in rows:
-            mark = digest(row["key"])
-            if mark not in self._held and row["key"] not in self.done:
+            mark = digest(row["image"])
+            if mark not in self._held and row["image"] not in self.done:
                 self._held.add(mark)
                 self._pending.append(row)
                 self.written += 1
@@ -168,7 +168,10 @@ class ParquetSink(Sink):
     def _keys(self) -> Iterator[str]:
         for name in self._parts:
             with self._system.open(self._path(name)) as file:
-                yield from pyarrow.parquet.read_table(file, columns=["key"])["key"].to_pylist()
+                parquet = pyarrow.parquet.ParquetFile(file)
+                if "image" not in parquet.schema_arrow.names:
+                    raise SinkError(f"{self._path(name)}: an older version wrote it; begin anew")
+                yield from parquet.read(columns=["image"])["image"].to_pylist()
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"
@@ -221,7 +224,7 @@ class JsonLinesSink(Sink):
                     break
                 end += len(line)
                 try:
-                    yield json.loads(line)["key"]
+                    yield json.loads(line)["image"]
                 except (ValueError, KeyError, TypeError):
                     raise SinkError(f"{self._path}: holds a line that is no row") from None
         self._file.truncate(end)

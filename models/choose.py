@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from models.registry import captioner_class, find_method, load_captioner
 from models.runtimes.formats import formats
 from models.runtimes.openvino.files import GraphsInfo, has_graphs
 from models.runtimes.pictures import draw_pictures
-from models.runtimes.processor import has_bf16, has_int8
+from models.runtimes.processor import has_bf16, has_int8, has_vnni, multiplies_bf16
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ _PICTURES = 4
 _REPEATS = 3
 _GAIN = 0.9
 """A narrower format must take less than this share of the time before it is taken."""
+_LARGE = 1_000_000_000
+"""Weights beyond which no copy in float32 is loaded to be compared with one in bfloat16."""
 
 
 class _Way(NamedTuple):
@@ -52,9 +55,14 @@ class _Way(NamedTuple):
 
 
 def candidates(metadata: ModelMetadata, kind: type[Captioner]) -> list[Precision]:
-    """Return the formats that may be chosen for a model on this processor, float32 first."""
+    """Return the formats that may be chosen for a model on this processor.
+
+    Float32 is the first, but not among them for a large model that bfloat16 would halve.
+    """
     found: list[Precision] = ["fp32"]
     if "bf16" in kind.precisions and has_bf16():
+        if metadata.parameters > _LARGE:
+            return ["bf16"]
         found.append("bf16")
     measured, reference = (metadata.measured_in(each, "cider") for each in ("int8", "fp32"))
     if "int8" in kind.precisions and has_int8() and keeps_its_scores(measured, reference):
@@ -62,39 +70,63 @@ def candidates(metadata: ModelMetadata, kind: type[Captioner]) -> list[Precision
     return found
 
 
-def _graph_candidates(
-    directory: Path, asked: PrecisionSetting, nothing_else: bool
-) -> list[Precision]:
+def _graph_candidates(directory: Path, asked: PrecisionSetting) -> list[Precision]:
     """Return the formats that may be chosen for a model's graphs, the reference first.
 
-    By itself int8 is taken only where there is nothing else: the scores on a card are torch's.
+    By itself int8 is taken only where nothing else was made: the scores on a card are torch's.
     """
-    there = GraphsInfo.read(directory).precisions if has_graphs(directory) else ()
     if asked != "auto":
-        return [asked] if nothing_else or asked in there else []
+        return [asked]
+    # Where there are no graphs, loading says so.
+    there = GraphsInfo.read(directory).precisions if has_graphs(directory) else ()
+    able = formats("openvino")
     found: list[Precision] = [
-        each for each in there if each == "fp32" or (each == "bf16" and has_bf16())
+        each for each in there if each == "fp32" or (each == "bf16" in able and multiplies_bf16())
     ]
-    if nothing_else and not found:
-        # Where there are no graphs, loading says so.
-        found = [each for each in there if each in formats("openvino")] or ["fp32"]
-    return found
+    return found or [each for each in there if each in able] or ["fp32"]
 
 
 def _ways(directory: Path, asked: PrecisionSetting, backend: BackendSetting) -> list[_Way]:
     """Return every way to compute that the settings, the model and the machine allow."""
     metadata = read(directory)
-    found: list[_Way] = []
-    if backend != "openvino":
-        kind = captioner_class(metadata.method)
-        allowed = candidates(metadata, kind) if asked == "auto" else [asked]
-        found += [_Way("torch", precision) for precision in allowed]
-    if backend == "openvino" or (
-        backend == "auto" and has_openvino() and find_method(metadata.method).openvino
-    ):
-        allowed = _graph_candidates(directory, asked, nothing_else=backend == "openvino")
-        found += [_Way("openvino", precision) for precision in allowed]
-    return found
+    graphs = backend == "openvino" or (backend == "auto" and _runs_graphs(directory, asked))
+    if graphs:
+        found = [_Way("openvino", precision) for precision in _graph_candidates(directory, asked)]
+        if backend == "auto" and asked == "auto" and _torch_may_take_int8(metadata):
+            found.append(_Way("torch", "int8"))
+        return found
+    kind = captioner_class(metadata.method)
+    allowed = candidates(metadata, kind) if asked == "auto" else [asked]
+    return [_Way("torch", precision) for precision in allowed]
+
+
+def _runs_graphs(directory: Path, asked: PrecisionSetting) -> bool:
+    """Whether graphs run a model where nobody has said what is to: where it has them.
+
+    In the same format they are faster than torch, and an engine that runs graphs need not load
+    torch at all.
+    """
+    if not has_openvino() or not find_method(read(directory).method).openvino:
+        return False
+    if not has_graphs(directory):
+        logger.info(
+            "no graphs for OpenVINO in %s: torch runs the model, more slowly; "
+            "`python -m models export-openvino NAME` makes them",
+            directory,
+        )
+        return False
+    return ("fp32" if asked == "auto" else asked) in GraphsInfo.read(directory).precisions
+
+
+def _torch_may_take_int8(metadata: ModelMetadata) -> bool:
+    """Whether torch's int8 is to be tried beside graphs: by a card that shows its scores."""
+    # Asked in this order, most engines load no torch to be told no.
+    return (
+        has_vnni()
+        and keeps_its_scores(*(metadata.measured_in(each, "cider") for each in ("int8", "fp32")))
+        and find_spec("torch") is not None
+        and "int8" in candidates(metadata, captioner_class(metadata.method))
+    )
 
 
 def load_fastest(
@@ -108,7 +140,7 @@ def load_fastest(
     Args:
         directory: the model's.
         asked: `"auto"` measures; anything else is taken as it is.
-        backend: the same.
+        backend: `"auto"` takes the model's graphs where there are any, else torch.
         clock: seconds.
 
     Raises:

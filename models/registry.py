@@ -50,14 +50,17 @@ METHODS: dict[str, Method] = {
     "compact": Method(
         "models.captioners.cnn_transformer.captioner:CompactCaptioner",
         DECODING_OPTIONS | {"attention"},
+        openvino="models.captioners.cnn_transformer.openvino_captioner:CompactOpenVinoCaptioner",
     ),
     "tf-tutorial": Method(
         "models.captioners.cnn_transformer.captioner:TfTutorialCaptioner",
         DECODING_OPTIONS | {"attention"},
+        openvino="models.captioners.cnn_transformer.openvino_captioner:TfTutorialOpenVinoCaptioner",
     ),
     "keras-example": Method(
         "models.captioners.cnn_transformer.captioner:KerasExampleCaptioner",
         DECODING_OPTIONS | {"attention"},
+        openvino="models.captioners.cnn_transformer.openvino_captioner:KerasExampleOpenVinoCaptioner",
     ),
     "vit-gpt2": Method(
         "models.captioners.vit_gpt2.captioner:VitGpt2Captioner",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
+from itertools import chain
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request, Response
@@ -17,24 +18,23 @@ from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
+from serving.api import azure, mcp, ollama, openai, photoprism
 from serving.api.captions import caption_routes
 from serving.api.document import document
 from serving.api.match import match_route
 from serving.api.models import model_routes, model_template
-from serving.api.ollama.errors import PREFIX as OLLAMA_PREFIX
-from serving.api.ollama.errors import ollama_errors
-from serving.api.ollama.routes import ollama_routes
 from serving.api.ollama.running import running_route
-from serving.api.openai.chat import openai_route
-from serving.api.openai.errors import PREFIX as OPENAI_PREFIX
-from serving.api.openai.errors import openai_errors
 from serving.api.pages import docs_routes, page_routes
 from serving.base.problems import KINDS, TYPE_PREFIX, Problem
 from serving.base.settings import Settings
 from serving.http.access import CLIENT_GONE
-from serving.http.problem_answers import describe, handle, shape_errors
+from serving.http.problem_answers import describe, handle
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+FACES = (openai.FACE, ollama.FACE, photoprism.FACE, mcp.FACE, azure.FACE)
+"""The interfaces of other software that are spoken beside our own."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -44,8 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     No route has a parameter: BentoML's metrics would count each value apart.
     """
-    shape_errors(OPENAI_PREFIX, openai_errors)
-    shape_errors(OLLAMA_PREFIX, ollama_errors)
+    for face in FACES:
+        face.register()
     operations = _operations(settings)
 
     @cache
@@ -76,13 +76,12 @@ async def _client_gone(_: Request, __: Exception) -> Response:
 
 
 def _operations(settings: Settings) -> list[APIRoute]:
-    """Return the faces' routes: those that the OpenAPI document tells of, and Ollama's."""
+    """Return our own interface's routes, and those of every other face."""
     return [
         *caption_routes(settings),
         match_route(settings),
-        openai_route(settings),
+        *chain.from_iterable(face.routes(settings) for face in FACES),
         *model_routes(settings),
-        *ollama_routes(),
     ]
 
 

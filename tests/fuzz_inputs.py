@@ -31,10 +31,19 @@ schemathesis.openapi.format(
 )
 
 
+_ADDRESSES = ("url", "image_url")
+"""Members, wherever they stand, that hold a picture's address."""
+
+
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Make every other data URL one of a real picture."""
-    url = body.get("url") if isinstance(body, dict) else None
-    if isinstance(url, str) and url.startswith("data:") and len(url) % 2:
-        return {**body, "url": DATA_URL}
-    return body
+    """Make every other address one of a real picture."""
+    return _with_pictures(body)
+
+
+def _with_pictures(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _with_pictures(member, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_with_pictures(member, name) for member in value]
+    return DATA_URL if name in _ADDRESSES and isinstance(value, str) and len(value) % 2 else value

@@ -38,6 +38,7 @@ _SECONDS = 30.0
 """Between two lines about the progress."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist has an answer of its own
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes run tests: one more than cores, for servers are waited for."""
     return max(1, min(available_cores() + 1, available_memory() // _BYTES_A_PROCESS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,20 +64,33 @@ class Captioner(ABC):
             models.api.metadata.BrokenModelError: files are missing, damaged or do not fit together.
         """
 
+    @classmethod
+    def narrowest(cls, directory: Path) -> Precision:
+        """Return the format that a model directory loads in with the least memory.
+
+        Raises:
+            models.api.metadata.BrokenModelError: files are missing or damaged.
+        """
+        del directory
+        return "fp32"
+
     @abstractmethod
-    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
+    def caption(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions | Sequence[CaptionOptions]
+    ) -> list[list[Caption]]:
         """Caption a batch.
 
         Args:
             pixels: `uint8 [B, 3, H, W]`, RGB, 0..255, at the size of `self.preprocess`. B >= 1.
-            options: hold for the whole batch.
+            options: hold for the whole batch; or one for each picture, which differ in `seed` and
+                `prompt` only.
 
         Returns:
-            B lists of captions, best first.
+            B lists of captions, best first. What a picture gets does not depend on the others.
 
         Raises:
             UnsupportedOptionError: `options` asks for what the method cannot do.
-            ValueError: `pixels` has another shape or dtype.
+            ValueError: `pixels` has another shape or dtype, or `options` differ in other fields.
         """
 
     @contextmanager
@@ -100,6 +113,21 @@ class Captioner(ABC):
     @cached_property
     def _work(self) -> Work:
         return Work()
+
+    def options_of_each(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions | Sequence[CaptionOptions]
+    ) -> list[CaptionOptions]:
+        """Check what `caption` is called with; return the options of every picture."""
+        self.check_pixels(pixels)
+        one = isinstance(options, CaptionOptions)
+        each = [options] * len(pixels) if isinstance(options, CaptionOptions) else list(options)
+        if not one and (
+            len(each) != len(pixels) or len({options.shared() for options in each}) > 1
+        ):
+            raise ValueError("options: one for each picture, differing in seed and prompt only")
+        for different in dict.fromkeys(each):
+            self.check_options(different)
+        return each
 
     def check_options(self, options: CaptionOptions) -> None:
         """Raise `UnsupportedOptionError` for the first option given that is not in `honours`."""

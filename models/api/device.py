@@ -29,8 +29,6 @@ where the processor has it."""
 
 PrecisionSetting = Literal["auto", "fp32", "bf16", "int8"]
 
-INSTALL = "pip install -r requirements-openvino.lock"
-
 MOST_CIDER_LOST = 0.01
 """int8 is chosen by itself only if validation CIDEr falls by less than this share."""
 

@@ -80,7 +80,8 @@ class UnsupportedValueError(UnsupportedOptionError):
 class CaptionOptions(BaseModel):
     """How to caption. Every field may be left out: the model's own default then holds.
 
-    Requests with equal options share a batch, so the class is frozen and hashable.
+    Requests whose options are equal but for seed and prompt share a batch, so the class is frozen
+    and hashable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -209,6 +210,12 @@ class CaptionOptions(BaseModel):
     def asked(self) -> dict[str, object]:
         """Return the options that were given, by name."""
         return {k: v for k, v in self.model_dump().items() if v is not None}
+
+    def shared(self) -> CaptionOptions:
+        """Return the options without those that every picture of a batch may have its own of."""
+        if self.seed is None and self.prompt is None:
+            return self
+        return self.model_copy(update={"seed": None, "prompt": None})
 
 
 class DecodeDefaults(BaseModel):

@@ -28,7 +28,8 @@ class PreprocessSpec(BaseModel):
         height: input height in pixels.
         width: input width in pixels.
         fit: `"squash"` resizes to `height` x `width` whatever the aspect ratio; `"crop"` resizes
-            the shorter side and cuts the centre; `"pad"` resizes the longer side and pads with
+            as CLIP does: the shorter side to `crop_edge`, the other one by as much, rounded down,
+            and cuts the centre; `"pad"` resizes the longer side and pads with
             black; `"multiple"` resizes to multiples of `size_divisor`, as ViLT and
             BridgeTower do, and takes the centre, with black around it where the picture is smaller.
         resample: interpolation (PIL's antialiased filters).
@@ -36,6 +37,8 @@ class PreprocessSpec(BaseModel):
         std: per channel, divides after `mean` is subtracted.
         shortest_edge: for `"multiple"`: what the shorter side is resized to, in pixels.
         size_divisor: for `"multiple"`: both sides are multiples of this, in pixels.
+        crop_edge: for `"crop"`: what the shorter side is resized to, in pixels; by default just
+            enough to fill the input size. What the picture does not fill is black.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +51,7 @@ class PreprocessSpec(BaseModel):
     std: _Triple = (0.5, 0.5, 0.5)
     shortest_edge: Annotated[int, Field(ge=16, le=2048)] = 288
     size_divisor: Annotated[int, Field(ge=1, le=256)] = 32
+    crop_edge: Annotated[int, Field(ge=16, le=2048)] | None = None
 
 
 def normalisation(spec: PreprocessSpec) -> tuple[NDArray[Any], NDArray[Any]]:

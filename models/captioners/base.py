@@ -1,14 +1,11 @@
-"""The captioner around any `CaptionNetwork`: options, search or sampling, scores, attention."""
+"""The captioner around any `Decoder`: options, search or sampling, scores, attention. No torch."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from models.api.captioner import Captioner
@@ -16,8 +13,7 @@ from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, CaptionOptions
 from models.api.results import Caption, WordAttention
 from models.decoding.candidates import as_caption, find_captions, search_settings
-from models.decoding.protocol import Hypothesis, SearchSettings
-from models.layers.network_protocol import CaptionNetwork, DecodeState
+from models.decoding.protocol import Decoder, Hypothesis, SearchSettings
 
 
 class CaptionVocabulary(Protocol):
@@ -37,10 +33,10 @@ class CaptionVocabulary(Protocol):
 
 
 class NetworkCaptioner(Captioner):
-    """A network with its tokenizer and settings.
+    """A network with its tokenizer and settings, on whatever runs it.
 
     Args:
-        network: in evaluation mode.
+        decoder: the network, ready to decode.
         tokenizer: the vocabulary it was trained with.
         metadata: preprocess spec and decode defaults.
 
@@ -51,44 +47,33 @@ class NetworkCaptioner(Captioner):
     method: ClassVar[str]
     honours = DECODING_OPTIONS | {"attention"}
 
-    @classmethod
-    @abstractmethod
-    def load_trainable(cls, directory: Path) -> Self:
-        """Load a model directory to train its network, a `TrainableNetwork`, in float32.
-
-        `load` may give a network that only captions.
-
-        Raises:
-            BrokenModelError: as `load`.
-        """
-
     def __init__(
-        self, network: CaptionNetwork, tokenizer: CaptionVocabulary, metadata: ModelMetadata
+        self, decoder: Decoder, tokenizer: CaptionVocabulary, metadata: ModelMetadata
     ) -> None:
         metadata.check_vocabulary(tokenizer.vocabulary_hash())
         self.honours = metadata.honoured(self.honours)
-        self.network = network
+        self.decoder = decoder
         self.tokenizer = tokenizer
         self.preprocess = metadata.preprocess
         self.defaults = metadata.decode
 
     def settings(self, options: CaptionOptions) -> SearchSettings:
         """Return the decode settings of `options`; see `search_settings`."""
-        network = self.network
+        decoder = self.decoder
         return search_settings(
-            options, self.defaults, network.bos_id, network.eos_id, network.max_tokens
+            options, self.defaults, decoder.bos_id, decoder.eos_id, decoder.max_tokens
         )
 
-    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
+    def caption(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions | Sequence[CaptionOptions]
+    ) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
-        self.check_options(options)
-        self.check_pixels(pixels)
-        with torch.inference_mode():
-            with self.stage("encode"):
-                memory = self.network.encode(torch.from_numpy(pixels).to(self.network.device))
-            with self.stage("decode"):
-                hypotheses = self._decode(memory, options)
-            words = self._words(memory, hypotheses) if options.attention else None
+        each = self.options_of_each(pixels, options)
+        with self.stage("encode"):
+            memory = self.decoder.encode(pixels)
+        with self.stage("decode"):
+            hypotheses = self._decode(memory, each)
+        words = self._words(memory, hypotheses) if each[0].attention else None
         out = []
         for index, group in enumerate(hypotheses):
             captions = [self._caption(hypothesis) for hypothesis in group]
@@ -98,40 +83,38 @@ class NetworkCaptioner(Captioner):
             out.append(captions)
         return out
 
-    def _decode(self, memory: torch.Tensor, options: CaptionOptions) -> list[list[Hypothesis]]:
-        """Return the different captions wanted of each picture of memory `[B, S, D]`."""
+    def _decode(self, memory: Any, each: Sequence[CaptionOptions]) -> list[list[Hypothesis]]:
+        """Return the different captions wanted of each picture."""
+        options = each[0]
         settings = self.settings(options)
 
-        def begin(pictures: Sequence[int]) -> DecodeState:
+        def begin(pictures: Sequence[int]) -> Any:
             part = memory if len(pictures) == len(memory) else memory[list(pictures)]
-            return self.network.start(part, settings.max_tokens)
+            return self.decoder.start(part, settings.max_tokens)
 
         return find_captions(
-            self.network.step,
+            self.decoder.step,
             begin,
-            batch=len(memory),
-            options=options,
+            options=each,
             settings=settings,
             wanted=options.num_captions or self.defaults.num_captions,
             text=lambda hypothesis: self.tokenizer.sentence(hypothesis.tokens),
-            device=memory.device,
         )
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:
         text = self.tokenizer.sentence(hypothesis.tokens)
-        return as_caption(text, hypothesis, self.network.eos_id)
+        return as_caption(text, hypothesis, self.decoder.eos_id)
 
     def _words(
-        self, memory: torch.Tensor, hypotheses: list[list[Hypothesis]]
+        self, memory: Any, hypotheses: list[list[Hypothesis]]
     ) -> list[list[list[WordAttention]]]:
         """Return, per picture and caption, where the decoder looked for each word."""
         out = []
         for index, group in enumerate(hypotheses):
             captions = []
             for hypothesis in group:
-                start = self.network.bos_id
-                inputs = torch.tensor([[start, *hypothesis.tokens[:-1]]], device=memory.device)
-                maps = self.network.word_maps(inputs, memory[index : index + 1])[0]
+                inputs = np.array([[self.decoder.bos_id, *hypothesis.tokens[:-1]]], np.int64)
+                maps = self.decoder.word_maps(inputs, memory[index : index + 1])[0]
                 captions.append(
                     [
                         WordAttention(word=word, attention=maps[positions].mean(0).tolist())

@@ -52,7 +52,8 @@ def read_spec(content: dict[str, Any], default: PreprocessSpec = VIT) -> Preproc
     """Return the preprocess spec that the file's content describes.
 
     `size` may be a number, `{"height", "width"}` or `{"shortest_edge"}`; with `do_center_crop` the
-    picture is cropped to `crop_size`, else it is squashed. Missing values are those of `default`.
+    shorter side is resized and the picture cropped to `crop_size`, else, or with Kosmos-2's
+    `use_square_size`, it is squashed. Missing values are those of `default`.
 
     Raises:
         ModelImportError: a value is of a kind we do not know.
@@ -63,7 +64,9 @@ def read_spec(content: dict[str, Any], default: PreprocessSpec = VIT) -> Preproc
             raise ValueError("pixels must be scaled to 0..1")
         size = content.get("size")
         fit = default.fit if size is None else "squash"
-        if content.get("do_center_crop", False):
+        edge = None
+        if content.get("do_center_crop", False) and not content.get("use_square_size", False):
+            edge = size.get("shortest_edge") if isinstance(size, dict) else None
             fit, size = "crop", content.get("crop_size", size)
         height, width = (default.height, default.width) if size is None else _height_width(size)
         normalised = content.get("do_normalize", True)
@@ -72,6 +75,7 @@ def read_spec(content: dict[str, Any], default: PreprocessSpec = VIT) -> Preproc
                 "height": height,
                 "width": width,
                 "fit": fit,
+                "crop_edge": None if edge in (height, width) and height == width else edge,
                 "resample": RESAMPLE[content["resample"]]
                 if content.get("resample") is not None
                 else default.resample,

@@ -16,6 +16,10 @@ class ModelImportError(ValueError):
     """A model cannot be imported. The message is one sentence for people."""
 
 
+class HubUnreachableError(ModelImportError):
+    """The hub does not answer, or not to the end. Another day the same import may succeed."""
+
+
 CONFIG_NAME = "config.json"
 
 _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")

@@ -8,28 +8,26 @@ the batch; the first step runs once per picture, not once per beam.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from models.decoding.constraints import forbid_repeats
-from models.decoding.protocol import Hypothesis, S, SearchSettings, Step
+from models.decoding.constraints import repeats
+from models.decoding.protocol import (
+    Floats,
+    Hypothesis,
+    S,
+    Scores,
+    SearchSettings,
+    Step,
+    Tokens,
+)
+
+_NONE = np.float32(-np.inf)
 
 
-@dataclass
-class _Search(Generic[S]):
-    """Everything one beam search carries from step to step; B is the pictures still searched."""
-
-    tokens: Tensor  # [B, K, t] without the start token
-    scores: Tensor  # [B, K]
-    pictures: Tensor  # [B] index into the original batch
-
-
-@torch.inference_mode()
 def beam_search(
-    step: Step[S], state: S, batch: int, settings: SearchSettings, device: torch.device
+    step: Step[S], state: S, batch: int, settings: SearchSettings
 ) -> list[list[Hypothesis]]:
     """Beam search (greedy at one beam) over a batch of pictures.
 
@@ -38,7 +36,6 @@ def beam_search(
         state: its state, one row per picture.
         batch: number of pictures B >= 1.
         settings: `temperature` and `top_p` are not used.
-        device: where `step` wants its tokens.
 
     Returns:
         Per picture `num_return` hypotheses, best first; fewer only if the vocabulary is so small
@@ -51,74 +48,91 @@ def beam_search(
     if settings.num_return > beams:
         raise ValueError(f"num_return {settings.num_return} exceeds num_beams {beams}")
     finished: list[list[Hypothesis]] = [[] for _ in range(batch)]
-    start = torch.full((batch,), settings.bos_id, dtype=torch.int64, device=device)
-    log_probs = step(start, state).float().log_softmax(-1)  # [B, V]
-    search = _Search[S](
-        tokens=start.new_empty((batch, 1, 0)),
-        scores=torch.zeros((batch, 1), device=device),
-        pictures=torch.arange(batch, device=device),
-    )
+    found = step(np.full(batch, settings.bos_id, np.int64), state)
+    # B is the pictures still searched, K their beams.
+    tokens = np.empty((batch, 1, 0), np.int64)  # [B, K, t] without the start token
+    scores = np.zeros((batch, 1), np.float32)  # [B, K]
+    pictures = np.arange(batch)  # [B] index into the original batch
     for length in range(1, settings.max_tokens + 1):
-        pictures, rows = search.scores.shape
-        vocabulary = log_probs.shape[-1]
-        log_probs = forbid_repeats(log_probs, search.tokens, settings)
-        totals = search.scores[:, :, None] + log_probs.view(pictures, rows, vocabulary)
-        # Twice the beams: even if each of the best K ends, K are left to go on.
-        width = min(2 * beams, rows * vocabulary)
-        best, flat = totals.view(pictures, -1).topk(width, dim=-1)  # [B, 2K]
-        from_beam, token = flat // vocabulary, flat % vocabulary
-        sequences = torch.cat(
-            (
-                search.tokens.gather(1, from_beam[:, :, None].expand(-1, -1, length - 1)),
-                token[:, :, None],
-            ),
-            -1,
-        )  # [B, 2K, t]
+        count, rows = scores.shape
+        best, from_beam, token = _candidates(found, tokens, scores, settings)  # [B, 2K]
+        own = np.arange(count)[:, None]
+        sequences = np.concatenate((tokens[own, from_beam], token[:, :, None]), -1)  # [B, 2K, t]
         ends = token == settings.eos_id
         last = length == settings.max_tokens
-        closing = (ends | last) & (best > float("-inf"))
         # Only the best K candidates may end; a worse one that ends is dropped.
-        closing[:, beams:] = False
-        _collect(finished, search.pictures, sequences, best, closing, length, settings)
+        closing = (ends[:, :beams] | last) & (best[:, :beams] > _NONE)
+        _collect(finished, pictures, sequences, best, closing, length, settings)
         if last:
             break
-        going = best.masked_fill(ends, float("-inf"))
-        scores, order = going.topk(min(beams, width), dim=-1)  # [B, K]
-        keep = _unfinished(finished, search.pictures, scores[:, 0], length, settings)
+        going = np.where(ends, _NONE, best)
+        order = (-going).argsort(1, kind="stable")[:, :beams]  # [B, K]
+        scores = going[own, order]
+        keep = _unfinished(finished, pictures, scores[:, 0], length, settings)
         if not len(keep):
             break
-        order, scores = order[keep], scores[keep]
-        from_beam, token = from_beam[keep].gather(1, order), token[keep].gather(1, order)
-        sequences = sequences[keep].gather(1, order[:, :, None].expand(-1, -1, length))
-        if rows > 1 or beams > 1 or len(keep) < pictures:  # else everything stays where it is
-            state.select(
-                (keep[:, None] * rows + from_beam).flatten(),
-                keep if len(keep) < pictures else None,
-            )
-        search = _Search[S](sequences, scores, search.pictures[keep])
-        log_probs = step(token.flatten(), state).float().log_softmax(-1)
+        gone = len(keep) < count
+        if gone:
+            order, scores, pictures = order[keep], scores[keep], pictures[keep]
+            own = keep[:, None]
+        tokens, from_beam, token = sequences[own, order], from_beam[own, order], token[own, order]
+        if rows > 1 or beams > 1 or gone:  # else everything stays where it is
+            state.select((own * rows + from_beam).ravel(), keep if gone else None)
+        found = step(token.ravel(), state)
     return [hypotheses[: settings.num_return] for hypotheses in finished]
+
+
+def _candidates(
+    found: Scores, tokens: Tokens, scores: Floats, settings: SearchSettings
+) -> tuple[Floats, Tokens, Tokens]:
+    """Return how every picture may go on, best first.
+
+    Args:
+        found: of the rows' next tokens.
+        tokens: `[B, K, t]`, what the rows have written.
+        scores: `[B, K]`, theirs so far.
+        settings: the search's.
+
+    Returns:
+        Scores, beams 0..K-1 and tokens, `[B, C]` each: twice as many as beams are wanted, so that
+        even if each of the best ends, enough are left to go on.
+    """
+    pictures, rows = scores.shape
+    width = 2 * settings.num_beams
+    forbidden = repeats(tokens.reshape(pictures * rows, -1), settings)
+    if forbidden is None:
+        values, ids = found.best(width)
+    else:
+        # As many more as the row with most to forbid may lose.
+        row, token = forbidden
+        values, ids = found.best(width + int(np.bincount(row).max()))
+        where, place = (ids[row] == token[:, None]).nonzero()
+        values = values.copy()
+        values[row[where], place] = _NONE
+    totals = (scores.reshape(-1, 1) + values).reshape(pictures, -1)  # [B, K * C]
+    flat = (-totals).argsort(1, kind="stable")[:, :width]
+    own = np.arange(pictures)[:, None]
+    return totals[own, flat], flat // values.shape[1], ids.reshape(pictures, -1)[own, flat]
 
 
 def _collect(
     finished: list[list[Hypothesis]],
-    pictures: Tensor,
-    sequences: Tensor,
-    log_probs: Tensor,
-    closing: Tensor,
+    pictures: Tokens,
+    sequences: Tokens,
+    log_probs: Floats,
+    closing: NDArray[np.bool_],
     length: int,
     settings: SearchSettings,
 ) -> None:
     """Add candidates that end to their picture's best K hypotheses."""
     touched = set()
     normaliser = length**settings.length_penalty
-    rows = closing.nonzero().tolist()
-    owners, values = pictures.tolist(), log_probs.tolist()
-    for row, column in rows:
-        log_prob = values[row][column]
+    for row, column in zip(*closing.nonzero(), strict=True):
+        log_prob = float(log_probs[row, column])
+        owner = int(pictures[row])
         tokens = tuple(sequences[row, column].tolist())
-        finished[owners[row]].append(Hypothesis(tokens, log_prob, log_prob / normaliser))
-        touched.add(owners[row])
+        finished[owner].append(Hypothesis(tokens, log_prob, log_prob / normaliser))
+        touched.add(owner)
     for owner in touched:
         finished[owner].sort(key=lambda hypothesis: -hypothesis.score)
         del finished[owner][settings.num_beams :]
@@ -126,12 +140,12 @@ def _collect(
 
 def _unfinished(
     finished: Sequence[Sequence[Hypothesis]],
-    pictures: Tensor,
-    best_running: Tensor,
+    pictures: Tokens,
+    best_running: Floats,
     length: int,
     settings: SearchSettings,
-) -> Tensor:
-    """Return indices (int64) of pictures whose running beams could still improve the result."""
+) -> Tokens:
+    """Return indices of pictures whose running beams could still improve the result."""
     keep = []
     normaliser = length**settings.length_penalty
     for row, (owner, running) in enumerate(
@@ -143,4 +157,4 @@ def _unfinished(
         # The same heuristic as transformers': what the best beam would score if it ended now.
         if len(done) < settings.num_beams or running / normaliser > done[-1].score:
             keep.append(row)
-    return torch.tensor(keep, dtype=torch.int64, device=pictures.device)
+    return np.array(keep, np.int64)

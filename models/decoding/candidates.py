@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import torch
-
 from models.api.options import CaptionOptions, DecodeDefaults
 from models.api.results import Caption
 from models.decoding.beam import beam_search
@@ -115,12 +113,10 @@ def search_settings(
 def find_captions(
     step: Step[S],
     begin: Callable[[Sequence[int]], S],
-    batch: int,
-    options: CaptionOptions,
+    options: Sequence[CaptionOptions],
     settings: SearchSettings,
     wanted: int,
     text: Callable[[Hypothesis], str],
-    device: torch.device,
     rows_at_once: int | None = None,
 ) -> list[list[Hypothesis]]:
     """Return the different captions wanted of each picture, best first.
@@ -128,27 +124,25 @@ def find_captions(
     Args:
         step: the decoder.
         begin: returns the decoder's state, one row a picture, for pictures given by index.
-        batch: number of pictures B >= 1.
-        options: what was asked.
+        options: what was asked of each picture, at least one; seeds and prompts may differ.
         settings: made of `options` by `search_settings`.
         wanted: captions a picture.
         text: a caption's words, to tell whether two differ.
-        device: where `step` wants its tokens.
         rows_at_once: beams or samples decoded together, at most, but never less than one
             picture's; None sets no limit.
     """
-    sampling = options.temperature is not None
+    sampling = options[0].temperature is not None
     # Without a seed every picture of every request draws afresh.
-    seeds = [secrets.randbits(63) if options.seed is None else options.seed for _ in range(batch)]
+    seeds = [secrets.randbits(63) if each.seed is None else each.seed for each in options]
 
     def decode(
         pictures: Sequence[int], how: SearchSettings, attempt: int
     ) -> list[list[Hypothesis]]:
         state = begin(pictures)
         if not sampling:
-            return beam_search(step, state, len(pictures), how, device)
+            return beam_search(step, state, len(pictures), how)
         own = [(seeds[i] + attempt * _SEED_STEP) % 2**63 for i in pictures]
-        return sample(step, state, len(pictures), how, device, own)
+        return sample(step, state, len(pictures), how, own)
 
     def look(pictures: Sequence[int], attempt: int) -> list[list[Hypothesis]]:
         how = settings
@@ -164,7 +158,7 @@ def find_captions(
 
     return distinct_candidates(
         look,
-        batch=batch,
+        batch=len(options),
         wanted=wanted,
         text=text,
         score=lambda hypothesis: hypothesis.log_prob if sampling else hypothesis.score,

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import numpy as np
 
-from models.decoding.protocol import SearchSettings
+from models.decoding.protocol import SearchSettings, Tokens
 
 
-def forbid_repeats(log_probs: Tensor, tokens: Tensor, settings: SearchSettings) -> Tensor:
-    """Set to -inf every token that would repeat an n-gram of its row; `[N, V]` in and out."""
+def repeats(tokens: Tokens, settings: SearchSettings) -> tuple[Tokens, Tokens] | None:
+    """Return what would repeat an n-gram of its row: indices of rows, and the tokens forbidden.
+
+    A pair may come twice.
+
+    Args:
+        tokens: `[N, t]`, what the rows have written.
+        settings: forbids n-grams of some size, or none.
+
+    Returns:
+        None where nothing is forbidden.
+    """
     size, length = settings.no_repeat_ngram, tokens.shape[-1]
     if size <= 0 or length < size:
-        return log_probs
-    rows = tokens.reshape(-1, length)  # [N, t]
-    grams = rows.unfold(1, size, 1)  # [N, t - size + 1, size]
-    tail = rows[:, None, length - size + 1 :]  # [N, 1, size - 1]
-    seen = (grams[:, :, :-1] == tail).all(-1)  # [N, t - size + 1]
-    row, position = seen.nonzero(as_tuple=True)
-    log_probs = log_probs.clone()
-    log_probs[row, grams[row, position, -1]] = float("-inf")
-    return log_probs
+        return None
+    count = length - size + 1
+    seen = np.ones((len(tokens), count), bool)
+    for place in range(size - 1):
+        last = tokens[:, length - size + 1 + place]
+        seen &= tokens[:, place : place + count] == last[:, None]
+    row, position = seen.nonzero()
+    return (row, tokens[row, position + size - 1]) if len(row) else None

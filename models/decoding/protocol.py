@@ -1,18 +1,39 @@
-"""What a search asks of a decoder, how it is to search, and what it finds."""
+"""What a search asks of a decoder, how it is to search, and what it finds.
+
+Arrays here are NumPy's, whatever runs the network: `models.runtimes.torch.search` brings torch's
+tensors to them, and graphs need no torch at all.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+Tokens = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
 
 class State(Protocol):
     """A decoder's caches; rows are grouped by picture, R rows each."""
 
-    def select(self, rows: Tensor, pictures: Tensor | None = None) -> None:
+    def select(self, rows: Tokens, pictures: Tokens | None = None) -> None:
         """Make row i the former row `rows[i]`; keep only `pictures` if given."""
+
+
+class Scores(Protocol):
+    """What a decoder says of the next token of N rows. Good until its next step."""
+
+    def best(self, count: int) -> tuple[Floats, Tokens]:
+        """Return each row's likeliest tokens, at most V: log-probabilities and ids, `[N, count]`.
+
+        Best first; the order among equals is the decoder's affair.
+        """
+
+    def log_probs(self) -> Floats:
+        """Return all log-probabilities, `[N, V]`, of tokens that are never produced -inf."""
 
 
 S = TypeVar("S", bound=State)
@@ -20,10 +41,53 @@ S_contra = TypeVar("S_contra", bound=State, contravariant=True)
 
 
 class Step(Protocol[S_contra]):
-    """Feeds one token a row (int64 `[N]`) and returns the next token's logits `[N, V]`."""
+    """Feeds one token a row (int64 `[N]`) and returns the next token's scores."""
 
-    def __call__(self, tokens: Tensor, state: S_contra, /) -> Tensor:
+    def __call__(self, tokens: Tokens, state: S_contra, /) -> Scores:
         """Advance `state` by one token a row."""
+
+
+class Decoder(Protocol):
+    """A network as captioners decode it, on whatever runs it: encode once, then step by step.
+
+    Attributes:
+        bos_id, eos_id: tokens that start and end every caption.
+    """
+
+    bos_id: int
+    eos_id: int
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest caption in tokens, end token included."""
+
+    def encode(self, pixels: NDArray[np.uint8]) -> Any:
+        """Return what decoding reads of pictures `uint8 [B, 3, H, W]`: B entries, see `start`.
+
+        It has a length, and a list of indices or a slice takes some of its pictures.
+        """
+
+    def start(self, memory: Any, max_steps: int) -> Any:
+        """Begin a decode of at most `max_steps` calls of `step`, one row per picture.
+
+        Returns:
+            A `State` that this decoder's `step` understands.
+        """
+
+    def step(self, tokens: Tokens, state: Any, /) -> Scores:
+        """Feed one token a row; see `Step`."""
+
+    def word_maps(self, tokens: Tokens, memory: Any) -> Floats:
+        """Return where the decoder looked for the token after each of `tokens`.
+
+        Args:
+            tokens: `[N, T]`, the start token first; N = B * R rows grouped by picture.
+            memory: of `encode`.
+
+        Returns:
+            `[N, T, rows, columns]` over the picture's grid, the last layer's cross-attention
+            averaged over its heads; each map sums to 1.
+        """
 
 
 @dataclass(frozen=True)

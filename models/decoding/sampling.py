@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from models.decoding.constraints import forbid_repeats
-from models.decoding.protocol import Hypothesis, S, SearchSettings, Step
+from models.decoding.constraints import repeats
+from models.decoding.protocol import Floats, Hypothesis, S, SearchSettings, Step, Tokens
 
 
-@torch.inference_mode()
 def sample(
     step: Step[S],
     state: S,
     batch: int,
     settings: SearchSettings,
-    device: torch.device,
     seeds: Sequence[int],
 ) -> list[list[Hypothesis]]:
     """Draw `num_return` captions per picture by ancestral (nucleus) sampling.
@@ -26,7 +24,7 @@ def sample(
     is in the batch.
 
     Args:
-        step, state, batch, device: as in `beam_search`.
+        step, state, batch: as in `beam_search`.
         settings: `num_beams` and `length_penalty` are not used.
         seeds: one per picture.
 
@@ -34,51 +32,81 @@ def sample(
         Per picture `num_return` hypotheses, the likeliest first; repeats are possible.
     """
     draws = settings.num_return
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    tokens = torch.full((batch,), settings.bos_id, dtype=torch.int64, device=device)
-    logits = step(tokens, state).float()
-    rows = torch.arange(batch, device=device).repeat_interleave(draws)
+    generators = [_Uniform(seed) for seed in seeds]
+    log_probs = step(np.full(batch, settings.bos_id, np.int64), state).log_probs()
+    rows = np.arange(batch).repeat(draws)
     state.select(rows)
-    logits = logits[rows]  # [B * R, V]
-    total = torch.zeros(batch * draws, device=device)
-    alive = torch.ones(batch * draws, dtype=torch.bool, device=device)
-    sequences = tokens.new_empty((batch * draws, 0))
+    log_probs = log_probs[rows]  # [B * R, V]
+    every = np.arange(batch * draws)
+    total = np.zeros(batch * draws, np.float32)
+    alive = np.ones(batch * draws, bool)
+    sequences = np.empty((batch * draws, 0), np.int64)
     for length in range(1, settings.max_tokens + 1):
-        allowed = forbid_repeats(logits, sequences, settings)
-        probabilities = _nucleus((allowed / settings.temperature).softmax(-1), settings.top_p)
-        uniform = torch.stack([torch.rand(draws, generator=g) for g in generators])
-        token = _draw(probabilities, uniform.flatten().to(device))
+        allowed = log_probs / np.float32(settings.temperature)
+        forbidden = repeats(sequences, settings)
+        if forbidden is not None:
+            allowed[forbidden] = -np.inf
+        probabilities = _nucleus(_softmax(allowed), settings.top_p)
+        uniform = np.concatenate([generator.draw(draws) for generator in generators])
+        token = _draw(probabilities, uniform)
         # The model's own, as in beam search: what is not drawn from keeps its share.
-        token_log_prob = logits.log_softmax(-1).gather(1, token[:, None])[:, 0]
-        total = torch.where(alive, total + token_log_prob, total)
-        token = torch.where(alive, token, settings.eos_id)
-        sequences = torch.cat((sequences, token[:, None]), 1)
+        total = np.where(alive, total + log_probs[every, token], total)
+        token = np.where(alive, token, settings.eos_id)
+        sequences = np.concatenate((sequences, token[:, None]), 1)
         alive = alive & (token != settings.eos_id)
         if length == settings.max_tokens or not alive.any():
             break
-        logits = step(token, state).float()
+        log_probs = step(token, state).log_probs()
     return _sampled(sequences.tolist(), total.tolist(), draws, settings)
 
 
-def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+class _Uniform:
+    """The numbers of torch's generator for the processor: a seed keeps its captions without torch.
+
+    Args:
+        seed: at least 0; of more than 32 bits the lowest count.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._twister = np.random.RandomState(seed & 0xFFFFFFFF)
+
+    def draw(self, count: int) -> Floats:
+        """Return float32 `[count]` in 0..1, 1 excluded, as `torch.rand` would."""
+        words = self._twister.randint(0, 1 << 32, count, np.uint32)
+        return ((words & 0xFFFFFF) * np.float32(2**-24)).astype(np.float32)
+
+
+def _softmax(scores: Floats) -> Floats:
+    """Return probabilities `[N, V]`."""
+    scores = np.exp(scores - scores.max(-1, keepdims=True))
+    out: Floats = scores / scores.sum(-1, keepdims=True)
+    return out
+
+
+def _nucleus(probabilities: Floats, top_p: float) -> Floats:
     """Zero all but the likeliest tokens that together reach `top_p`; `[N, V]` in and out."""
     if top_p >= 1.0:
         return probabilities
-    ordered, order = probabilities.sort(dim=-1, descending=True)
+    order = (-probabilities).argsort(-1, kind="stable")
+    ordered = np.take_along_axis(probabilities, order, -1)
     before = ordered.cumsum(-1) - ordered
-    ordered = ordered.masked_fill(before >= top_p, 0.0)
-    return torch.zeros_like(probabilities).scatter(-1, order, ordered)
+    ordered[before >= top_p] = 0.0
+    out = np.empty_like(probabilities)
+    np.put_along_axis(out, order, ordered, -1)
+    return out
 
 
-def _draw(weights: Tensor, uniform: Tensor) -> Tensor:
+def _draw(weights: Floats, uniform: Floats) -> Tokens:
     """Draw one index a row by inverting the cumulative distribution of `weights` `[N, V]`."""
-    cumulative = weights.double().cumsum(-1)
-    target = uniform.double()[:, None] * cumulative[:, -1:]
-    index = torch.searchsorted(cumulative, target, right=True)[:, 0]
+    cumulative = weights.cumsum(-1, dtype=np.float64)
+    target = uniform.astype(np.float64) * cumulative[:, -1]
+    index = np.array(
+        [row.searchsorted(value, "right") for row, value in zip(cumulative, target, strict=True)]
+    )
     # A target at the very end would fall on a trailing token of weight zero.
-    positive = (weights > 0).int()
-    last = weights.shape[-1] - 1 - positive.flip(-1).argmax(-1)
-    return torch.minimum(index, last)
+    positive: NDArray[np.bool_] = weights > 0
+    last = weights.shape[-1] - 1 - positive[:, ::-1].argmax(-1)
+    return np.minimum(index, last)
 
 
 def _sampled(

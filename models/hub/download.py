@@ -21,7 +21,7 @@ from huggingface_hub import get_hf_file_metadata, get_token
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import http_get
 
-from models.checkpoints.pretrained import ModelImportError
+from models.checkpoints.pretrained import HubUnreachableError, ModelImportError
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def insist(attempt: Callable[[], object], reached: Callable[[], int]) -> None:
         reached: how far it has got. Where that grows, patience begins anew.
 
     Raises:
-        ModelImportError: `ATTEMPTS` failures without progress.
+        HubUnreachableError: `ATTEMPTS` failures without progress.
         Exception: what else `attempt` raises.
     """
     failures = 0
@@ -99,7 +99,7 @@ def insist(attempt: Callable[[], object], reached: Callable[[], int]) -> None:
                 raise
             failures = 1 if reached() > before else failures + 1
             if failures >= ATTEMPTS:
-                raise ModelImportError(
+                raise HubUnreachableError(
                     f"{error or error!r}; gave up after {failures} attempts without progress. "
                     "The same command goes on from here"
                 ) from error

@@ -20,8 +20,16 @@ from models import store
 from models.api import metadata as metadata_module
 from models.api.metadata import CARD_NAME
 from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
+from models.hub.known_models import known_by_source
 from models.hub.repository import HubModel
-from models.registry import METHODS, find_method, load_any, load_object, method_of_architecture
+from models.registry import (
+    METHODS,
+    captioner_class,
+    find_method,
+    load_matcher,
+    load_object,
+    method_of_architecture,
+)
 from models.store import StoredModel, content_version
 
 logger = logging.getLogger(__name__)
@@ -123,9 +131,26 @@ def _convert(method: str, folder: Path, target: Path, origin: str, fetched: bool
     card = folder / CARD_NAME
     if card.is_file():
         shutil.copyfile(card, target / CARD_NAME)
-    updated = {"source": f"imported from {origin}", "licence": _licence(card)}
+    source = f"imported from {origin}"
+    known = known_by_source(source)
+    licence = _licence(card) or (known.licence if known else "")
+    updated = {"source": source, "licence": licence}
     metadata_module.write(target, metadata.model_copy(update=updated))
-    load_any(target)
+    _check_loading(target)
+
+
+def _check_loading(directory: Path) -> None:
+    """Load a model directory, in no wider format than its weights are in.
+
+    Raises:
+        BrokenModelError: it does not load.
+    """
+    method = metadata_module.read(directory).method
+    if find_method(method).kind == "captioner":
+        kind = captioner_class(method)
+        kind.load(directory, kind.narrowest(directory))
+    else:
+        load_matcher(directory)
 
 
 def _licence(card: Path) -> str:

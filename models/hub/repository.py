@@ -33,7 +33,7 @@ from huggingface_hub.errors import (
 )
 
 from models import store
-from models.checkpoints.pretrained import ModelImportError
+from models.checkpoints.pretrained import HubUnreachableError, ModelImportError
 from models.hub.download import fetch_large, insist
 
 _SIDE_FILES = ("*.json", "*.txt", "*.model", "*.jinja", "README.md", "LICENSE*")
@@ -215,4 +215,6 @@ def _explain(error: Exception, name: str, revision: str | None, file: str = "") 
             # The library's own sentence about its cache does not say what is wrong.
             cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
             text = f"{what} cannot be fetched from {where}: {cause or error}"
+            if isinstance(error, HubUnreachableError) or not isinstance(error, ModelImportError):
+                raise HubUnreachableError(text) from error
     raise ModelImportError(text) from error

@@ -62,7 +62,7 @@ class Attention(nn.Module):
         """
         rows, length, _ = hidden.shape
         key, value = keys_values
-        query = self._queries(hidden, len(key))  # [B, heads, R * T, head_dim]
+        query = self._queries(hidden, key.shape[0])  # [B, heads, R * T, head_dim]
         mixed = F.scaled_dot_product_attention(
             query,
             key,

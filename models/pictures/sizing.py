@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from models.pictures import rgb
 from models.pictures.kinds import refusals
@@ -25,6 +25,9 @@ _RESAMPLE = {
 }
 
 _REDUCING_GAP = 3.0
+
+_MOST_AROUND = 16
+"""How many times the input's pixels a picture may have before its centre is cut out."""
 
 
 class InputSize(Protocol):
@@ -53,6 +56,10 @@ class InputSize(Protocol):
     @property
     def size_divisor(self) -> int:
         """What both sides are multiples of, for some values of `fit`."""
+
+    @property
+    def crop_edge(self) -> int | None:
+        """What the shorter side is resized to before the centre is cut out."""
 
 
 def draft(image: Image.Image, spec: InputSize) -> None:
@@ -154,7 +161,7 @@ def _fit(
     """
     resample, target = _RESAMPLE[spec.resample], (spec.width, spec.height)
     if spec.fit == "crop":
-        return ImageOps.fit(image, target, resample)
+        return _cropped(image, spec, size, box)
     if spec.fit == "squash":
         if image.size == target:
             return image
@@ -166,6 +173,42 @@ def _fit(
     out = Image.new("RGB", target, "black")
     out.paste(whole, (round((target[0] - width) / 2), round((target[1] - height) / 2)))
     return out
+
+
+def _cropped(
+    image: Image.Image,
+    spec: InputSize,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None,
+) -> Image.Image:
+    """Return the centre of a picture after all of it has been resized; see `_fit`."""
+    target, whole = (spec.width, spec.height), _covering(size, spec)
+    resample = _RESAMPLE[spec.resample]
+    if whole[0] * whole[1] <= _MOST_AROUND * target[0] * target[1]:
+        return _centre(image.resize(whole, resample, box), target)
+    # A picture of one row: the whole would have no end. PIL weighs what lies beyond the box as
+    # well, but has the box in single precision, so that pixels may differ by a grey level.
+    left, top, right, bottom = box or (0.0, 0.0, *image.size)
+    kept = (min(whole[0], target[0]), min(whole[1], target[1]))
+    across, down = (right - left) / whole[0], (bottom - top) / whole[1]
+    left += (whole[0] - kept[0]) // 2 * across
+    top += (whole[1] - kept[1]) // 2 * down
+    part = (left, top, min(left + kept[0] * across, right), min(top + kept[1] * down, bottom))
+    return _centre(image.resize(kept, resample, part), target)
+
+
+def _covering(size: tuple[int, int], spec: InputSize) -> tuple[int, int]:
+    """Return what a whole picture is resized to before its centre is cut out, as CLIP has it."""
+    width, height = size
+    edge = spec.crop_edge
+    if edge is not None:
+        by_height, (across, down) = width > height, (edge, edge)
+    else:
+        across, down = spec.width, spec.height
+        by_height = width / height > across / down
+    if by_height:
+        return max(1, int(down * width / height)), down
+    return across, max(1, int(across * height / width))
 
 
 def _factors(size: tuple[int, int], spec: InputSize) -> tuple[int, int]:
@@ -184,8 +227,10 @@ def _whole_size(size: tuple[int, int], spec: InputSize) -> tuple[float, float]:
         return target
     if spec.fit == "multiple":
         return _multiples(size, spec)
+    if spec.fit == "crop":
+        return _covering(size, spec)
     width, height = size
-    if (width / height > target[0] / target[1]) == (spec.fit == "pad"):
+    if width / height > target[0] / target[1]:
         return target[0], max(1, height / width * target[0])
     return max(1, width / height * target[1]), target[1]
 
@@ -211,6 +256,8 @@ def _multiples(size: tuple[int, int], spec: InputSize) -> tuple[int, int]:
 
 def _centre(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return the centre of a picture, black where the picture is smaller than `size`."""
+    if image.size == size:
+        return image
     left, top = ((has - wanted) // 2 for has, wanted in zip(image.size, size, strict=True))
     # `Image.crop` fills with black what lies outside.
     return image.crop((left, top, left + size[0], top + size[1]))

@@ -9,6 +9,7 @@ No torch at import; `models.runtimes.formats` says what follows for a backend.
 
 from __future__ import annotations
 
+import platform
 import warnings
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ _LEVELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("AMX", ("amx_bf16", "amx_int8")),
     ("AVX512 with bfloat16", ("avx512_bf16",)),
     ("AVX512 with VNNI", ("avx512_vnni",)),
-    ("AVX512", ("avx512_f",)),
+    ("AVX512", ("avx512f",)),
     ("AVX2 with VNNI", ("avx_vnni",)),
     ("AVX2", ("avx2",)),
     ("bfloat16", ("bf16",)),  # Arm's
@@ -39,9 +40,15 @@ def processor_name() -> str:
 
 
 @cache
+def multiplies_bf16() -> bool:
+    """Whether the processor has instructions for bfloat16; emulated, it is slower than float32."""
+    return bool(_flags() & set(_NATIVE_BF16))
+
+
+@cache
 def has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 natively; emulated, it is slower than float32."""
-    return bool(_flags() & set(_NATIVE_BF16)) and packs_bf16()
+    """Whether the processor multiplies bfloat16 natively, and torch with it."""
+    return multiplies_bf16() and packs_bf16()
 
 
 def is_narrow(precision: Precision) -> bool:
@@ -108,22 +115,22 @@ def sums_of_bytes_are_exact() -> bool:
 
 @cache
 def _flags() -> frozenset[str]:
-    """Return the names of the extensions this processor has, as torch calls them."""
-    import torch
-
-    found = torch.cpu.get_capabilities()
-    return frozenset(name for name, value in found.items() if value is True)
+    """Return the names of the extensions this processor has, as Linux calls them."""
+    return frozenset(f"{_told('flags')} {_told('Features')}".split())
 
 
 def _model_name() -> str:
+    return _told("model name") or platform.processor() or "of unknown name"
+
+
+def _told(key: str) -> str:
+    """Return what Linux says of the first processor; empty where it says nothing."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        text = ""
+        return ""
     for line in text.splitlines():
         name, _, value = line.partition(":")
-        if name.strip() == "model name" and value.strip():
+        if name.strip() == key:
             return value.strip()
-    import torch
-
-    return str(torch.cpu.get_capabilities().get("cpu_name") or "of unknown name")
+    return ""

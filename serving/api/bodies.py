@@ -110,7 +110,7 @@ class JsonBody(Body[T]):
         """Check a body; nothing else holds it any longer."""
         body = b"".join(chunks)
         chunks.clear()
-        _check_members(body)
+        check_members(body)
         try:
             return self.model.model_validate_json(body, strict=True)
         except ValidationError as error:
@@ -247,7 +247,7 @@ class _Field:
         return values if self.repeated else values[0]
 
 
-def _check_members(body: bytes) -> None:
+def check_members(body: bytes) -> None:
     """Refuse JSON with too many members, before anything is made of them.
 
     Commas in texts are counted, too: a prompt may have thousands.

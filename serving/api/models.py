@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from models.api.options import OptionName
+from models.hub.known_models import known_by_source
 from models.registry import find_method
 from models.store import StoredModel
 from serving.api.operations import get, problems
@@ -53,6 +54,8 @@ def _card(models: ServedModels, model: StoredModel) -> ServedModel:
         scores=model.metadata.scores,
         licence=model.metadata.licence,
         source=model.metadata.source,
+        weights_bytes=sum(file.stat().st_size for file in model.path.glob("*.safetensors")),
+        known=known_by_source(model.metadata.source),
     )
 
 

@@ -25,6 +25,7 @@ SWAGGER_UI = Path(str(distribution("fastapi-offline").locate_file("fastapi_offli
 _MEDIA_TYPES = {
     ".css": "text/css",
     ".html": "text/html",
+    ".jpg": "image/jpeg",
     ".js": "text/javascript",
     ".png": "image/png",
     ".svg": "image/svg+xml",

@@ -31,19 +31,31 @@ _FILES = {
 
 _SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+
+@cache
+def build_info() -> Gauge:
+    """Return the gauge that is 1 and says which version runs."""
+    return _gauge("build_info", "Version that runs; always 1", "livemax", "version")
+
+
 # --- the gateway ----------------------------------------------------------------------------------
 
 
 @cache
 def requests() -> Counter:
-    """Return the counter of answered requests, by route, status and model."""
-    return _counter("requests", "Requests answered", "route", "status", "model")
+    """Return the counter of answered requests, by interface, route, status and model."""
+    return _counter("requests", "Requests answered", "face", "route", "status", "model")
 
 
 @cache
-def request_seconds() -> Histogram:
-    """Return the histogram of the time from a request to its answer, by route."""
-    return _histogram("request_seconds", "Time from a request to its answer", "route")
+def request_duration_seconds() -> Histogram:
+    """Return the histogram of the time from a request to its answer.
+
+    By interface, route and method: whatever costs work is sent by POST.
+    """
+    return _histogram(
+        "request_duration_seconds", "Time from a request to its answer", "face", "method", "route"
+    )
 
 
 @cache
@@ -56,10 +68,10 @@ def problems() -> Counter:
 
 
 @cache
-def preprocess_seconds() -> Histogram:
+def picture_decode_seconds() -> Histogram:
     """Return the histogram of the time to decode and resize a picture, by model and format."""
     return _histogram(
-        "preprocess_seconds", "Time to decode and resize one picture", "model", "format"
+        "picture_decode_seconds", "Time to decode and resize one picture", "model", "format"
     )
 
 
@@ -131,7 +143,8 @@ def stage_seconds(stage: str) -> Histogram:
     Args:
         stage: `"encode"` (picture to features) or `"decode"` (features to words).
     """
-    return _histogram(f"{stage}_seconds", f"Time to {stage} one batch", "model")
+    what = {"encode": "picture_encode", "decode": "text_decode"}[stage]
+    return _histogram(f"{what}_seconds", f"Time to {stage} one batch in the model", "model")
 
 
 @cache

@@ -208,11 +208,11 @@ class Settings(BaseSettings):
     backend: Annotated[
         BackendSetting,
         Field(
-            description="What runs the networks: `torch`, `openvino` for models with graphs made "
-            "by `python -m models export-openvino`, or `auto`, the faster of the two at start "
-            "where both can.",
+            description="What runs the networks: `openvino` for models with graphs, made by "
+            "`python -m models export-openvino`, `torch`, or `auto`: graphs where a model has "
+            "them, else torch.",
         ),
-    ] = "torch"
+    ] = "auto"
 
     log_format: Annotated[
         LogFormat,

@@ -15,6 +15,7 @@ from bentoml._internal.server.http import traffic
 from bentoml.images import Image
 
 from models.api.metadata import BrokenModelError
+from models.hub.known_models import find_known
 from models.store import ModelNotFoundError
 from serving.base.environment import SettingsError, load_settings
 from serving.base.settings import PREFIX, Settings
@@ -139,13 +140,23 @@ def prepare_deployment(settings: Settings) -> None:
     try:
         served = ServedModels(settings.models, settings.matcher)
     except (ModelNotFoundError, BrokenModelError, WrongKindError) as error:
-        raise SystemExit(f"captionbox: {error}") from None
+        raise SystemExit(f"captionbox: {error}{_hint(settings, error)}") from None
     os.environ[PREFIX + "MODELS"] = ",".join(served.tags())
     if served.matcher is not None:
         os.environ[PREFIX + "MATCHER"] = served.matcher.tag
     open_record()
     # In a container BentoML ends the whole server when a worker dies, and with it every request.
     os.environ.pop("BENTOML_CONTAINERIZED", None)
+
+
+def _hint(settings: Settings, error: Exception) -> str:
+    """Return how the missing model can be had, if it is one that can be had by name."""
+    missing = [
+        name
+        for name in settings.served_names
+        if isinstance(error, ModelNotFoundError) and f"{name!r}" in str(error) and find_known(name)
+    ]
+    return f"; `python -m models import {missing[0]}` fetches it" if missing else ""
 
 
 def share_out_calls(engine: Any) -> None:

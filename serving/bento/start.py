@@ -13,8 +13,10 @@ from fastapi import FastAPI
 
 from models.api.metadata import BrokenModelError
 from models.store import ModelNotFoundError
+from serving.base import metrics
 from serving.base.logs import configure as configure_logs
 from serving.base.settings import Settings
+from serving.base.version import __version__
 from serving.bento.dispatch import dispatch_at_once
 from serving.bento.framework import (
     settings_or_exit,
@@ -113,5 +115,6 @@ def open_gateway(settings: Settings, engine: Any, app: FastAPI) -> Gateway:
     app.state.gateway = gateway
     app.state.admission = gateway.admission
     app.openapi()  # made now, not under the first one who asks for it
+    metrics.build_info().labels(__version__).set(1)
     warn_if_open_to_others(settings)
     return gateway

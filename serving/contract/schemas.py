@@ -12,6 +12,7 @@ from models.api.measured import Measured
 from models.api.options import OptionName
 from models.api.preprocessing import Fit
 from models.api.results import Caption
+from models.hub.known_models import KnownModel
 from models.registry import Kind
 from serving.contract.problem_details import ProblemDetails
 
@@ -212,6 +213,8 @@ _SERVED_MODEL_EXAMPLE: JsonDict = {
     ],
     "licence": "Apache-2.0",
     "source": "python -m training.train --config compact",
+    "weights_bytes": 22417048,
+    "known": None,
 }
 
 
@@ -263,6 +266,15 @@ class ServedModel(BaseModel):
     ]
     licence: Annotated[str, Field(description="Of the weights; empty where unknown.")]
     source: Annotated[str, Field(description="Where the weights come from.")]
+    weights_bytes: Annotated[int, Field(description="Size of its weights on disk.")] = 0
+    known: Annotated[
+        KnownModel | None,
+        Field(
+            description="What is on record of the model of the hub that it was imported from, as "
+            "`python -m models known` lists it: what it is good at, who may use it, how it scored "
+            "for its authors. Null for any other."
+        ),
+    ] = None
 
 
 class ModelsResponse(BaseModel):

@@ -85,14 +85,6 @@ class ServedModels:
             raise Problem("unsupported-option", str(error), errors=faults) from None
         return model
 
-    def takes_prompt(self, name: str | None) -> bool:
-        """Whether the captioner of a name, or the default, honours a prompt.
-
-        Raises:
-            Problem: 404, no such captioner is served.
-        """
-        return "prompt" in self._honours[self.get(name).name]
-
     def captioners(self) -> list[StoredModel]:
         """Return every captioner, the default first."""
         return list(self._models.values())

@@ -75,7 +75,7 @@ class BatchCaptioner:
         """Caption requests; the answers are in the same order, errors included."""
         groups: defaultdict[_Group, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
-            groups[request.model, request.options].append(index)
+            groups[request.model, request.options.shared()].append(index)
         answers: dict[int, EngineAnswer] = {}
         for indices in groups.values():
             group = [requests[index] for index in indices]
@@ -83,10 +83,12 @@ class BatchCaptioner:
         return [answers[index] for index in range(len(requests))]
 
     def _caption_group(self, group: Sequence[EngineRequest]) -> list[EngineAnswer]:
-        """Caption requests of one model with the same options."""
+        """Caption requests of one model whose options differ in seed and prompt only."""
         try:
             return self._infer(group)
         except UnsupportedOptionError as error:
+            if len({request.options for request in group}) > 1:
+                return self._caption_apart(group)
             refusal = EngineAnswer(error="unsupported-option", detail=str(error))
             return [refusal] * len(group)
         except Exception:
@@ -97,8 +99,18 @@ class BatchCaptioner:
             logger.exception("captioning failed")
             return [EngineAnswer(error="failed")]
 
+    def _caption_apart(self, group: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        """Caption requests by their options: what is wrong with one prompt is not the others'."""
+        answers: dict[int, EngineAnswer] = {}
+        for options in dict.fromkeys(request.options for request in group):
+            indices = [i for i, request in enumerate(group) if request.options == options]
+            found = self._caption_group([group[index] for index in indices])
+            answers.update(zip(indices, found, strict=True))
+        return [answers[index] for index in range(len(group))]
+
     def _infer(self, group: Sequence[EngineRequest]) -> list[EngineAnswer]:
-        name, options = group[0].model, group[0].options
+        name, each = group[0].model, [request.options for request in group]
+        options = each[0] if len(set(each)) == 1 else each
         captioner = self._captioners[name]
         pixels = unpack([request.pixels for request in group], captioner.preprocess)
         started = time.monotonic()

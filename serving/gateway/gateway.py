@@ -236,7 +236,7 @@ class Gateway:
         spec = model.metadata.preprocess
         decoded = await self._decoder.decode(data, spec, exchange.require_client)
         info = decoded.info
-        metrics.preprocess_seconds().labels(model.name, info.format).observe(decoded.seconds)
+        metrics.picture_decode_seconds().labels(model.name, info.format).observe(decoded.seconds)
         return decoded.pixels, info
 
 

@@ -12,6 +12,7 @@ from serving.base import metrics, request_id
 from serving.base.exchange import Exchange
 from serving.base.logs import FIELDS
 from serving.http.auth import METRICS_PATH, PROBES
+from serving.http.faces import face_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,9 @@ _UNLOGGED = PROBES | {METRICS_PATH}
 """Machines ask for these every few seconds."""
 
 _OTHER = "other"
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+"""Methods that routes have; a client may make up any other."""
 
 
 class AccessMiddleware:
@@ -61,8 +65,10 @@ class AccessMiddleware:
 
 def _tell(exchange: Exchange, scope: Scope, status: int) -> None:
     route = exchange.route or _OTHER
-    metrics.requests().labels(route, str(status), exchange.model).inc()
-    metrics.request_seconds().labels(route).observe(exchange.seconds)
+    face = face_of(exchange.route)
+    method = exchange.method if exchange.method in _METHODS else _OTHER
+    metrics.requests().labels(face, route, str(status), exchange.model).inc()
+    metrics.request_duration_seconds().labels(face, method, route).observe(exchange.seconds)
     if exchange.route in _UNLOGGED:
         return
     ms = round(exchange.seconds * 1000, 1)
@@ -72,6 +78,7 @@ def _tell(exchange: Exchange, scope: Scope, status: int) -> None:
     fields: dict[str, Any] = {
         "id": request_id.of(scope),
         "method": exchange.method,
+        "face": face,
         "route": path,
         "status": status,
         "problem": exchange.problem or None,

@@ -22,7 +22,13 @@ PROBES = frozenset({"/livez", "/readyz", "/healthz"})
 
 METRICS_PATH = "/metrics"
 
-_CREDENTIALS = (b"authorization", b"x-api-key")
+_HEADERS = {b"x-api-key"}
+"""Headers whose whole value is a key."""
+
+
+def take_keys_from(header: str) -> None:
+    """Have keys be taken from a further header, in small letters: that of another interface."""
+    _HEADERS.add(header.encode())
 
 
 class AuthMiddleware:
@@ -49,7 +55,11 @@ class AuthMiddleware:
             name = self.keys.name_of(given)
             if name is None and scope["path"] not in self.open_paths:
                 raise _refusal(bool(given))
-            scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _CREDENTIALS]
+            scope["headers"] = [
+                pair
+                for pair in scope["headers"]
+                if pair[0] != b"authorization" and pair[0] not in _HEADERS
+            ]
             if name is not None:
                 _note(name)
         await self.app(scope, receive, send)
@@ -67,7 +77,7 @@ def _given(scope: Scope) -> Iterator[bytes]:
             scheme, _, token = value.partition(b" ")
             if scheme.lower() == b"bearer" and token.strip():
                 yield token.strip()
-        elif name == b"x-api-key" and value.strip():
+        elif name in _HEADERS and value.strip():
             yield value.strip()
 
 

@@ -21,11 +21,12 @@ from tests.client.stand_in import StandIn, picture, serve  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine's owner reaches a test."""
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the machine's owner reaches a test, and no journal of a test the owner."""
     for name in list(os.environ):
         if name.startswith("CAPTIONBOX_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture

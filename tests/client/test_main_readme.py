@@ -103,7 +103,7 @@ def test_the_command(place: Path, server: Server, command_environment: dict[str,
     assert first == "pip install ./client"  # what that brings is in test_package
     run(shell("\n".join(commands)), place, server, command_environment)
     records = [json.loads(line) for line in (place / "captions.jsonl").read_text().splitlines()]
-    captions = {record["source"]: record["caption"] for record in records}
+    captions = {record["image"]: record["caption"] for record in records}
     assert captions == {
         "photos/dog.jpg": caption_of("red ring"),
         "photos/2024/cat.jpg": caption_of("red ring"),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from captionbox import AsyncCaptionbox, Captionbox, Outcome
 from captionbox.errors import CaptionboxError, ImageInputError, UnsupportedMediaTypeError
+from captionbox.transport.grouping import agrouped
 from captionbox.transport.windows import amap_window, map_window
 
 from tests.client.either import Either, json_answer
@@ -182,3 +183,51 @@ def test_giving_up_leaves_no_thread_behind(stand_in: StandIn) -> None:
 def test_an_outcome_without_both_still_raises_the_packages_error() -> None:
     with pytest.raises(CaptionboxError):
         Outcome(0, "a.jpg").unwrap()
+
+
+def batch_answer(request: httpx.Request) -> httpx.Response:
+    contents = [part for _, file, _, part in parts(request) if file is not None]
+    if not request.url.path.endswith("batch"):
+        return answer(request)
+    bad = {"error": problem(415, "unsupported-image", "Unsupported", "No.")}
+    return json_answer({"results": [bad if b"BAD" in one else answer_to(one) for one in contents]})
+
+
+def test_several_share_a_request(either: Either) -> None:
+    images = [picture(str(number)) for number in range(10)] + [picture("BAD")]
+    found = either.call(batch_answer, "caption_many", images, concurrency=2, batch_size=4)
+    assert [one.index for one in found] == list(range(11))
+    assert [one.image for one in found] == images
+    assert [one.result and one.result.text for one in found[:10]] == [
+        caption_of(one) for one in images[:10]
+    ]
+    assert isinstance(found[10].error, UnsupportedMediaTypeError)
+    assert [one.url.path for one in either.requests] == ["/caption_batch"] * 3
+
+
+def test_a_request_that_fails_as_a_whole_loses_nothing(either: Either) -> None:
+    def failing(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500) if len(either.requests) < 3 else batch_answer(request)
+
+    images = [picture(str(number)) for number in range(4)]
+    found = either.call(failing, "caption_many", images, concurrency=1, batch_size=4)
+    assert [one.error is None for one in found] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("size", [0, 33])
+def test_how_many_may_share_a_request(either: Either, size: int) -> None:
+    with pytest.raises(ValueError, match="batch_size is 1 to 32"):
+        either.call(batch_answer, "caption_many", [], batch_size=size)
+
+
+def test_what_has_come_does_not_wait_for_what_may_come() -> None:
+    async def run() -> list[list[int]]:
+        async def slow() -> AsyncIterator[int]:
+            for number in range(5):
+                yield number
+                await asyncio.sleep(0.1 if number == 2 else 0)
+
+        sizes = iter([2, 4, 4])
+        return [group async for group in agrouped(slow(), lambda: next(sizes))]
+
+    assert asyncio.run(run()) == [[0, 1], [2], [3, 4]]

@@ -188,9 +188,9 @@ def test_the_command(server: Server, tmp_path: Path, command_environment: dict[s
     )
     assert done.returncode == 1, done.stderr
     records = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
-    captions = {one["source"]: one["caption"] for one in records if "caption" in one}
+    captions = {one["image"]: one["caption"] for one in records if "caption" in one}
     assert captions == {f"{name}.png": caption_of(name) for name in NAMES}
-    errors = {one["source"]: one["error"]["type"] for one in records if "error" in one}
+    errors = {one["image"]: one["error"]["type"] for one in records if "error" in one}
     assert errors == {"broken.jpg": "/problems/broken-image"}
 
 
@@ -285,9 +285,9 @@ def test_a_thousand_images_killed_twice(
     assert start().wait() == 1
 
     records = [json.loads(line) for line in out.read_text().splitlines()]
-    files = [Path(one["source"]).name for one in records]
+    files = [Path(one["image"]).name for one in records]
     assert sorted(files) == sorted(of)
-    captions = {Path(one["source"]).name: one["caption"] for one in records if "caption" in one}
+    captions = {Path(one["image"]).name: one["caption"] for one in records if "caption" in one}
     assert captions == {file: caption_of(of[file]) for file in of if file not in broken}
     errors = [one["error"]["type"] for one in records if "error" in one]
     assert errors == ["/problems/broken-image"] * 10

@@ -99,6 +99,21 @@ def test_the_two_ways_to_run_it_allow_the_same() -> None:
     assert "ports" not in blue and "--publish 127.0.0.1:3000:3000" in service
 
 
+def test_both_ways_to_watch_a_folder_are_commands(tmp_path: Path) -> None:
+    from captionbox.cli.app import app
+    from typer.testing import CliRunner
+
+    watch = yaml.safe_load((DEPLOY / "watch.yaml").read_text())["services"]["watch"]
+    service = (DEPLOY / "captionbox-watch.service").read_text()
+    (started,) = re.findall(r"^ExecStart=\S+/captionbox (.*)$", service, re.MULTILINE)
+    assert watch["command"] == started.replace("/srv", "").split()
+    verb, _, *options = watch["command"]
+    done = CliRunner().invoke(app, [verb, str(tmp_path), *options, "--dry-run"])
+    assert done.exit_code == 0, done.output
+    (systemd_stop,) = re.findall(r"TimeoutStopSec=(\d+)", service)
+    assert seconds(watch["stop_grace_period"]) == int(systemd_stop)
+
+
 # --- scripts --------------------------------------------------------------------------------------
 
 
@@ -145,6 +160,9 @@ def test_compose_reads_its_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "nginx" in done.stdout.split()
+    watch = ["docker-compose", "-f", str(DEPLOY / "watch.yaml"), "config", "--services"]
+    done = subprocess.run(watch, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --- a real nginx ---------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import pytest
 from deploy import healthcheck, image, stand_in, torch_wheels, trim
 from deploy.healthcheck import FORCE_AFTER, HUNG_AFTER, NEVER_READY_AFTER, State
 from deploy.image import Contents, ImageError
+from models.api.metadata import read
+from models.store import StoredModel
 from serving.bento.framework import BASE_IMAGE, IMAGE
 from tests.server import Server
 
@@ -29,6 +31,25 @@ def test_an_image_installs_torch_for_cpu() -> None:
 def test_a_lock_without_torch_is_refused() -> None:
     with pytest.raises(ImageError, match="no line torch"):
         image.cpu_requirements("numpy==2.0\n")
+
+
+def test_an_image_of_graphs_has_no_torch(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """openvino is in every image; torch where something needs it."""
+    plain = StoredModel("plain", "1", tiny_model, read(tiny_model))
+    graphs = StoredModel("graphs", "1", tmp_path, read(tiny_model))
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "graphs.json").write_text("{}")
+    monkeypatch.setattr(image.store, "find", {"plain": plain, "graphs": graphs}.__getitem__)
+    lock = image.LOCK.read_text()
+    for contents in (Contents(("graphs", "plain")), Contents(("graphs",), "bridge")):
+        assert image.requirements(contents, lock) == image.cpu_requirements(lock)
+    found = image.requirements(Contents(("graphs",)), lock).splitlines()
+    names = {line.partition("==")[0] for line in found}
+    assert {"openvino", "tokenizers", "bentoml", "numpy"} <= names
+    assert not names & {"torch", "transformers", "sympy"}
+    assert len(found) == len(lock.splitlines()) - 6
 
 
 def test_an_image_packs_the_models_asked_for() -> None:

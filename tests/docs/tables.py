@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
+from models.hub.known_models import KNOWN_MODELS
+from serving.api.openai.responses import schemas as responses_schemas
+from serving.api.openai.responses.schemas import ResponsesRequest
+from serving.api.openai.schemas import EXTENSIONS, IGNORED, REFUSED, ChatRequest
 from serving.app import create_app
 from serving.base.problems import KINDS, TYPE_PREFIX
 from serving.base.settings import PREFIX, Settings
@@ -32,9 +35,13 @@ COMPUTED = {"decode_workers", "engine_workers", "threads"}
 
 _WORDS = {
     "messages": "The picture and what is asked, as above.",
+    "text": "`format`: `json_object` or `json_schema`, as `response_format` of chat completions.",
     "stream_options": "`include_usage`: the stream ends with a chunk that has the usage counts.",
 }
 """What fields mean that the document describes part by part."""
+
+_ANY_TYPE = {"stop": "a text or a list of texts", "input": "a text or a list"}
+"""What the values of fields are that the document has no single type for."""
 
 _MOST_SHOWN = 2**53
 """A limit beyond this is none that anyone meets."""
@@ -94,16 +101,59 @@ def chat() -> str:
 
 def chat_ignored() -> str:
     """Return the parameters of chat completions without effect."""
-    return ", ".join(f"`{parameter}`" for parameter in IGNORED) + "\n"
+    return _names((*IGNORED, *EXTENSIONS))
 
 
 def chat_refused() -> str:
     """Return the table of the parameters of chat completions that are refused."""
+    return _refused(REFUSED)
+
+
+def responses() -> str:
+    """Return the table of the parameters of responses that are honoured."""
+    fields = form_fields("/v1/responses")
+    return _fields({field: fields[field] for field in ResponsesRequest.model_fields})
+
+
+def responses_ignored() -> str:
+    """Return the parameters of responses without effect."""
+    return _names((*responses_schemas.IGNORED, *EXTENSIONS))
+
+
+def responses_refused() -> str:
+    """Return the table of the parameters of responses that are refused."""
+    return _refused(responses_schemas.REFUSED)
+
+
+def _names(parameters: Iterable[str]) -> str:
+    return ", ".join(f"`{parameter}`" for parameter in parameters) + "\n"
+
+
+def _refused(parameters: Mapping[str, Iterable[Any]]) -> str:
     rows = (
         (f"`{parameter}`", ", ".join(f"`{json.dumps(value)}`" for value in (None, *harmless)))
-        for parameter, harmless in REFUSED.items()
+        for parameter, harmless in parameters.items()
     )
     return _table(("parameter", "asks for nothing"), rows)
+
+
+def known() -> str:
+    """Return the table of the hub's models that can be had by name."""
+    rows = (
+        (
+            f"`{model.name}`" + "".join(f", `{alias}`" for alias in model.aliases),
+            f"`{model.hub_id}`",
+            f"{model.parameters} M",
+            f"{model.memory_mb() / 1000:.1f} GB",
+            "" if model.cider is None else f"{model.cider:.1f} ({model.cider_source})",
+            model.licence + ("" if model.terms == "open" else f", **{model.terms}**"),
+            model.good_at,
+            model.verified or "nobody yet",
+        )
+        for model in KNOWN_MODELS
+    )
+    head = ("name", "on the hub", "weights", "in float32", "COCO CIDEr, published", "licence")
+    return _table((*head, "good at", "verified by"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -115,6 +165,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "chat": chat,
     "chat-ignored": chat_ignored,
     "chat-refused": chat_refused,
+    "responses": responses,
+    "responses-ignored": responses_ignored,
+    "responses-refused": responses_refused,
+    "known": known,
 }
 """What can be written for each name."""
 
@@ -147,6 +201,8 @@ def _values(field: str, schema: Mapping[str, Any]) -> str:
     """Return what a field's schema allows, in words."""
     if "anyOf" in schema:
         schema = next(one for one in schema["anyOf"] if one.get("type") != "null")
+    if field in _ANY_TYPE:
+        return _ANY_TYPE[field]
     if field == "model":  # an enumeration of what this server has
         return "a served model"
     if schema.get("type") == "boolean":

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from serving.app import FACES
 from serving.base.settings import PREFIX, Settings
 from tests.docs.pages import PAGES, ROOT, anchors, code, links, name, read
 from tests.docs.tables import DOCUMENT
 
-OF_THE_CLIENT = {"BASE_URL", "API_KEY"}
+OF_THE_CLIENT = {"BASE_URL", "API_KEY", "STATE_DIR", "TIMEOUT", "MAX_RETRIES"}
 """Variables that the SDK reads."""
 
 YOURS = {"deploy/captionbox.env", "deploy/secrets/api_keys"}
@@ -84,6 +85,9 @@ def test_routes_exist(page: Path) -> None:
     known = {
         (method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item
     } | {("GET", path) for path in PAGE_ROUTES}
+    # What other software's clients have written in is not in the document.
+    for face in FACES:
+        known |= {(method, one.path) for one in face.routes(Settings()) for method in one.methods}
     for text in code(page):
         for method, path in re.findall(r"^(GET|POST|PUT|DELETE) (/\S*)$", text):
             assert (method, path) in known
@@ -107,6 +111,9 @@ def test_commands_of_the_model_store_exist(capsys: pytest.CaptureFixture[str]) -
     named = [words for words in commands("python -m models") if words]
     assert {words[0] for words in named} == {
         "install-default",
+        "ensure",
+        "known",
+        "verify",
         "import",
         "export-openvino",
         "list",

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from models.api.options import CaptionOptions
-from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
+from serving.api.openai.responses import schemas as responses
+from serving.api.openai.responses.schemas import ResponsesRequest
+from serving.api.openai.schemas import EXTENSIONS, IGNORED, REFUSED, ChatRequest
 from serving.base.problems import KINDS
 from serving.base.settings import PREFIX, Settings
 from tests.docs import tables
@@ -90,12 +92,21 @@ def test_every_parameter_of_openais_is_somewhere() -> None:
     assert set(first_cells(page, "chat")) == set(ChatRequest.model_fields)
     assert set(first_cells(page, "chat-refused")) == set(REFUSED)
     ignored = tables.places(ROOT / page)["chat-ignored"]
-    assert set(re.findall(r"`([^`]+)`", ignored)) == set(IGNORED)
+    assert set(re.findall(r"`([^`]+)`", ignored)) == {*IGNORED, *EXTENSIONS}
     assert set(tables.form_fields("/v1/chat/completions")) == {
         *ChatRequest.model_fields,
         *REFUSED,
         *IGNORED,
+        *EXTENSIONS,
     }
+
+
+def test_every_parameter_of_responses_is_somewhere() -> None:
+    page = "docs/openai.md"
+    assert set(first_cells(page, "responses")) == set(ResponsesRequest.model_fields)
+    assert set(first_cells(page, "responses-refused")) == set(responses.REFUSED)
+    ignored = tables.places(ROOT / page)["responses-ignored"]
+    assert set(re.findall(r"`([^`]+)`", ignored)) == {*responses.IGNORED, *EXTENSIONS}
 
 
 def test_a_table_that_has_fallen_behind_is_renewed(tmp_path: Path) -> None:

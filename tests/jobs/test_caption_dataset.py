@@ -107,19 +107,19 @@ def test_killed_stopped_and_run_again_it_equals_the_server(
     assert last.returncode == 0, said
     assert f"done: {TOTAL - second:,} pictures" in said and "a second" in said
 
-    found = {row["key"]: row for row in table(output)}
+    found = {row["image"]: row for row in table(output)}
     assert len(found) == len(table(output)) == TOTAL
     assert found.keys() == {path.name for path in pictures.iterdir()}
-    assert {row["model_version"] for row in found.values()} == {"test"}
+    assert {row["version"] for row in found.values()} == {"test"}
     with httpx.Client(base_url=server.url, timeout=60) as client:
         for path in sorted(pictures.glob("*-7.png")):
             files = {"image": path.read_bytes()}
             answer = client.post("/caption", files=files, data=OPTIONS).json()
             expected = [(it["text"], it["confidence"]) for it in answer["captions"]]
             row = found[path.name]
-            others = [(it["caption"], it["score"]) for it in row["alternatives"]]
+            others = [(it["caption"], it["confidence"]) for it in row["alternatives"]]
             assert [text for text, _ in expected] == [row["caption"], *(it[0] for it in others)]
-            scores = [row["score"], *(it[1] for it in others)]
+            scores = [row["confidence"], *(it[1] for it in others)]
             assert scores == pytest.approx([score for _, score in expected], abs=1e-3)
             assert row["error"] is None
         for name in ("torn.png", "words.jpg"):
@@ -163,7 +163,7 @@ def test_on_a_cluster_the_model_travels(
         run = start(bentoml_home, pictures, output, "--address", address, **env)
         said = run.communicate(timeout=250)[1]
         assert run.returncode == 0, said
-        assert len({row["key"] for row in table(output)}) == TOTAL
+        assert len({row["image"] for row in table(output)}) == TOTAL
     finally:
         head.terminate()
         head.wait(120)

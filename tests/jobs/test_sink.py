@@ -50,14 +50,14 @@ def test_rows_are_read_back_and_gone_on_from(path: Path) -> None:
         sink.add(rows("b", "d"))
         sink.add(rows("d", "e"))
     found = content(path)
-    assert [row["key"] for row in found] == ["ä", "b", "c", "d", "e"]
+    assert [row["image"] for row in found] == ["ä", "b", "c", "d", "e"]
     assert found[0] == {
-        "key": "ä",
+        "image": "ä",
         "caption": "A dog.",
-        "score": 0.5,
-        "alternatives": [{"caption": "A cat.", "score": 0.25}],
+        "confidence": 0.5,
+        "alternatives": [{"caption": "A cat.", "confidence": 0.25}],
         "model": "compact",
-        "model_version": "1",
+        "version": "1",
         "error": None,
         "reason": None,
     }
@@ -71,13 +71,13 @@ def test_what_was_torn_is_not_counted(path: Path) -> None:
         sink.add(rows("a"))
     if path.suffix == ".jsonl":
         with path.open("ab") as file:
-            file.write(b'{"key": "b", "capt')
+            file.write(b'{"image": "b", "capt')
     else:
         (path / "_torn-part-000002.parquet").write_bytes(b"PAR1")
     with open_sink(str(path), 0) as sink:
         assert "a" in sink.done and len(sink.done) == 1
         sink.add(rows("b"))
-    assert [row["key"] for row in content(path)] == ["a", "b"]
+    assert [row["image"] for row in content(path)] == ["a", "b"]
 
 
 def test_one_run_at_a_time(path: Path) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server import ROOT, Server, environment
+from tests.making import MadeServer
+from tests.server import Server
 from tests.web.browsing import await_captions, captions, card, drag, expect
 from tests.web.conftest import Opener, opener
 from tests.web.scenes import SCENES
@@ -28,38 +25,6 @@ _DARKNESS = """(canvas) => {
   const darkness = data.filter((_, index) => index % 4 === 3);
   return [Math.min(...darkness), Math.max(...darkness)];
 }"""
-
-
-class MadeServer(Server):
-    """A server that `make serve` starts, the embedded model included."""
-
-    def start(self) -> None:
-        """Start, and wait until it is ready."""
-        venv = Path(sys.prefix)
-        # What these tests run in is installed, whatever it is called.
-        command = ["make", "serve", f"VENV={venv}", f"--old-file={venv}/.serve"]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, f"PORT={self.port}"],
-                cwd=ROOT,
-                env=environment(self.home),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.wait_ready(180)
-
-    def stop(self) -> None:
-        """Interrupt it as Ctrl-C does, and see that it ends."""
-        process = getattr(self, "_process", None)
-        if process is None or process.poll() is not None:
-            return
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
-
-import pytest
 
 from serving.api.pages import WEB
-
-JS = WEB / "js"
+from tests.web.modules import ENTRY, GRAPH, PAGE, SCRIPTS, reached, room, target, with_preloads
 
 ENTRIES = ("main.js", "docs.js")
 """The scripts that the two pages name; all else is there because one of them imports it."""
@@ -28,66 +24,10 @@ FLOORS = {
 MOST_FILES = 16
 MOST_LINES = 300
 
-# A comment that quotes an import would be read as one: no module has a reason to.
-_IMPORT = re.compile(
-    r"""^\s*(?:import|export)\s(?:[\w*$\s{},]*\sfrom\s+)?["']([^"']+)["']|\bimport\(\s*([^)]*)\)""",
-    re.MULTILINE,
-)
 _NAMES = re.compile(r"""^import\s+\{([^}]*)\}\s+from\s+["']([^"']+)["']""", re.MULTILINE)
 _EXPORT = re.compile(
     r"^export\s+(?:async\s+)?(?:function\*?|class|const|let)\s+([\w$]+)", re.MULTILINE
 )
-
-
-def read(directory: Path) -> dict[str, str]:
-    """Return the text of every script below a directory, by its path from there."""
-    return {
-        path.relative_to(directory).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(directory.rglob("*.js"))
-    }
-
-
-def target(importer: str, specifier: str) -> str:
-    """Return the path that an import of a module means; fails unless it is relative and inside."""
-    assert specifier.startswith(("./", "../")), f"{importer}: {specifier} is not relative"
-    parts: list[str] = []
-    for part in (PurePosixPath(importer).parent / specifier).parts:
-        if part == "..":
-            assert parts, f"{importer}: {specifier} leads out of web/js"
-            parts.pop()
-        else:
-            parts.append(part)
-    return "/".join(parts)
-
-
-def imports(name: str, text: str) -> set[str]:
-    """Return the paths of what a module imports, at once or later."""
-    found = set()
-    for static, dynamic in _IMPORT.findall(text):
-        assert static or re.fullmatch(r"""["'][^"']+["']""", dynamic), f"{name}: import({dynamic})"
-        found.add(target(name, static or dynamic[1:-1]))
-    return found
-
-
-SCRIPTS = read(JS)
-GRAPH = {name: imports(name, text) for name, text in SCRIPTS.items()}
-
-
-def reached(start: str) -> set[str]:
-    """Return what the browser loads for one entry, the entry too."""
-    found: set[str] = set()
-    left = [start]
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left.extend(GRAPH[name])
-    return found
-
-
-def room(name: str) -> str:
-    """Return the room that a module is in; empty for an entry."""
-    return name.rpartition("/")[0]
 
 
 def test_every_import_is_there() -> None:
@@ -133,9 +73,13 @@ def test_rooms_and_files_stay_small() -> None:
         assert len(text.splitlines()) < MOST_LINES, f"{name} holds more than one idea"
 
 
-@pytest.mark.parametrize(("page", "entry"), [("index.html", "main.js"), ("docs.html", "docs.js")])
-def test_the_page_asks_for_all_its_modules_at_once(page: str, entry: str) -> None:
-    text = (WEB / page).read_text(encoding="utf-8")
-    assert re.findall(r'<script[^>]* src="js/([^"]+)"', text) == [entry]
-    modules = sorted(reached(entry)) if 'type="module"' in text else []
-    assert re.findall(r'rel="modulepreload" href="js/([^"]+)"', text) == modules
+def test_the_page_asks_for_all_its_modules_at_once() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert re.findall(r'<script[^>]* src="js/([^"]+)"', text) == [ENTRY]
+    assert text == with_preloads(text), "write the list anew: python -m tests.web.modules"
+
+
+def test_the_documentation_has_one_script_and_no_modules() -> None:
+    text = (WEB / "docs.html").read_text(encoding="utf-8")
+    assert re.findall(r'<script[^>]* src="js/([^"]+)"', text) == ["docs.js"]
+    assert 'type="module"' not in text and "modulepreload" not in text

@@ -112,9 +112,13 @@ def encode_missing(
         def read() -> Iterator[tuple[list[tuple[int, int]], Any]]:
             for batch in batches:
                 pixels = list(pool.map(lambda place: dataset.view(place[1], place[0]), batch))
-                found = [index for index, content in enumerate(pixels) if content is not None]
+                found = [
+                    (place, content)
+                    for place, content in zip(batch, pixels, strict=True)
+                    if content is not None
+                ]
                 if found:
-                    yield [batch[i] for i in found], np.stack([pixels[i] for i in found])
+                    yield [place for place, _ in found], np.stack([one for _, one in found])
 
         for batch, stacked in tqdm(read(), total=len(batches), **bar):
             pixels = torch.from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.tokenizer import BOS_ID, EOS_ID, PAD_ID, CaptionTokenizer
-from models.decoding.beam import beam_search
 from models.decoding.protocol import Hypothesis, SearchSettings
-from models.decoding.sampling import sample
 from models.layers.network_protocol import IGNORED
+from models.runtimes.torch.search import beam_search, sample
 from training.data.coco import CaptionedImage
 from training.data.dataset import TrainingItem, stack_pictures
 from training.loop.trainer import CaptionTrainer

@@ -15,7 +15,6 @@ from models.api.metadata import FILE_NAME, BrokenModelError, ModelMetadata
 from models.api.metadata import read as read_metadata
 from models.api.preprocessing import PreprocessSpec
 from models.backbones import find_backbone
-from models.captioners.base import NetworkCaptioner
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.network import CnnTransformer
@@ -27,6 +26,7 @@ from models.captioners.cnn_transformer.tokenizer import (
     UNK_ID,
     CaptionTokenizer,
 )
+from models.captioners.on_torch import TorchCaptioner
 from models.layers.network_protocol import TrainableNetwork
 from models.registry import captioner_class
 from models.store import find
@@ -55,14 +55,14 @@ def model_directory(model: str) -> Path:
     return find(model).path
 
 
-def load_trainable(directory: Path) -> NetworkCaptioner:
+def load_trainable(directory: Path) -> TorchCaptioner:
     """Load a model directory to train it further: its `network` is a `TrainableNetwork`.
 
     Raises:
         BrokenModelError: the model is damaged, or of a method that cannot be trained on.
     """
     kind = captioner_class(read_metadata(directory).method)
-    if not issubclass(kind, NetworkCaptioner):
+    if not issubclass(kind, TorchCaptioner):
         raise BrokenModelError(f"{kind.method} cannot be trained on")
     return kind.load_trainable(directory)
 

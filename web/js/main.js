@@ -1,26 +1,32 @@
 /** Puts the page together. */
 
-import { announce, button, byId } from "./lib/dom.js";
+import { announce, arrange, button, byId, el } from "./lib/dom.js";
 import { listenForUndo, offerUndo } from "./lib/undo.js";
-import { whenKeyIsNeeded } from "./server/api.js";
+import { usesKey, whenKeyIsNeeded } from "./server/api.js";
 import { discover, honours } from "./server/capabilities.js";
 import { asApiError, explain } from "./server/errors.js";
 import { askForKey } from "./server/key-dialog.js";
+import { modelSize, modelStrength } from "./server/model-words.js";
+import { showCode } from "./options/code-dialog.js";
 import { OptionsPanel } from "./options/panel.js";
+import { requestFields } from "./options/request-options.js";
 import { AttentionSource } from "./card/attention.js";
 import { Card } from "./card/card.js";
+import { Large } from "./card/large.js";
 import { Matching } from "./matching/matching.js";
 import { showTabs } from "./matching/tabs.js";
 import { photograph } from "./set/camera.js";
 import { Captioning } from "./set/captioning.js";
 import { Collection, Item } from "./set/collection.js";
 import { isPicture, listen } from "./set/intake.js";
+import { offerSamples } from "./set/samples.js";
+import { Shelf } from "./set/shelf.js";
 import { Toolbar, pictures } from "./set/toolbar.js";
 
 const RETRY_START = 2000;
 
 const collection = new Collection();
-const options = new OptionsPanel(byId("options"), () => toolbar.update());
+const options = new OptionsPanel(byId("options"), () => toolbar.update(), code);
 const captioning = new Captioning(collection, () => options.choice, () => options.limits);
 const source = new AttentionSource(
   (item) => captioning.payload(item, options.choice.original),
@@ -37,6 +43,15 @@ const toolbar = new Toolbar(byId("toolbar"), collection, {
   again,
   removeAll,
   stale: () => captioning.stale,
+});
+
+const shelf = new Shelf(byId("shelf"), collection, (shown) => {
+  const nodes = shown.map((item) => cards.get(item.id).node);
+  const seen = new Set(nodes);
+  const others = [...cards.values()].map(({ node }) => node).filter((node) => !seen.has(node));
+  for (const node of nodes) node.hidden = false;
+  for (const node of others) node.hidden = true;
+  arrange(byId("cards"), [...nodes, ...others]);
 });
 
 // --- pictures ---------------------------------------------------------------------------------------
@@ -70,35 +85,57 @@ function add(item) {
   }
 }
 
+const context = {
+  source,
+  model: (name) => server.models.find((model) => model.id === name),
+  retry: (...which) => captioning.retry(...which),
+  remove,
+};
+
+const large = new Large({
+  make: (item) => new Card(item, { ...context, changed: changedInLarge }),
+  shown: () => shelf.shown,
+  closed: (item) => cards.get(item?.id)?.focus(),
+});
+
+function changedOnCard(item, key) {
+  cards.get(item.id)?.update(key);
+  large.update(item);
+  toolbar.update();
+  shelf.update();
+}
+
+function changedInLarge(item, key) {
+  cards.get(item.id)?.update();
+  large.update(item, key);
+  toolbar.update();
+  shelf.update();
+}
+
 collection.addEventListener("add", ({ detail: item }) => {
-  const card = new Card(item, {
-    source,
-    model: (name) => server.models.find((model) => model.id === name),
-    changed: (item, key) => {
-      cards.get(item.id)?.update(key);
-      toolbar.update();
-    },
-    retry: (...which) => captioning.retry(...which),
-    remove,
-  });
+  const card = new Card(item, { ...context, changed: changedOnCard, open: (item) => large.open(item) });
   cards.set(item.id, card);
   byId("cards").insertBefore(card.node, cards.get(collection.following(item)?.id)?.node ?? null);
   document.body.classList.add("has-pictures");
 });
 
-collection.addEventListener("change", ({ detail: item }) => cards.get(item.id).update());
+collection.addEventListener("change", ({ detail: item }) => {
+  cards.get(item.id).update();
+  large.update(item);
+});
 
 collection.addEventListener("remove", ({ detail: item }) => {
+  large.gone(item);
   cards.get(item.id).node.remove();
   cards.delete(item.id);
   document.body.classList.toggle("has-pictures", cards.size > 0);
 });
 
 function remove(item) {
-  const { items } = collection;
-  const place = items.indexOf(item);
+  const { shown } = shelf;
+  const place = shown.indexOf(item);
   takeOff([item], `Removed “${item.name}”.`);
-  focusOn(items[place + 1] ?? items[place - 1]);
+  focusOn(shown[place + 1] ?? shown[place - 1]);
 }
 
 function removeAll() {
@@ -119,6 +156,13 @@ function takeOff(items, words) {
 
 function focusOn(item) {
   (cards.get(item?.id)?.remove ?? byId("choose")).focus();
+}
+
+function code() {
+  const { choice, limits } = options;
+  const requests = choice.models.map((model) => ({ model, ...requestFields(choice, limits) }));
+  const [first] = shelf.shown;
+  showCode({ name: first?.name ?? "photo.jpg", address: first?.address ?? null }, requests, usesKey());
 }
 
 function again() {
@@ -153,17 +197,22 @@ async function connect() {
   options.offer(server);
   for (const model of server.models) if (!honours(model, "attention")) source.unable.add(model.id);
   byId("url-form").hidden = !server.urls;
-  const [first, ...others] = server.models;
-  byId("served").textContent = others.length
-    ? `Models: ${server.models.map((model) => model.id).join(", ")}`
-    : `Model: ${first.id} ${first.version ?? ""}`;
+  byId("served").replaceChildren(...server.models.map(aboutModel));
   if (server.matching && !matching) {
     matching = new Matching(byId("panel-matching"), () => byId("file-input").click());
-    showTabs(() => banner(""));
+    showTabs((tab) => {
+      banner("");
+      byId("about-confidence").hidden = tab === "matching";
+    });
   }
   const waiting = early;
   early = [];
   waiting.forEach(add);
+}
+
+function aboutModel(model) {
+  const words = [modelSize(model), modelStrength(model)].filter(Boolean).join(". ");
+  return el("li", { title: `Version ${model.version}` }, el("b", {}, model.id), ` ${words}`);
 }
 
 // Captions exist on this page only: what was written by hand is not to be lost by a slip.
@@ -173,5 +222,6 @@ addEventListener("beforeunload", (event) => {
 
 whenKeyIsNeeded(askForKey);
 listenForUndo();
+offerSamples(receive, (error) => banner(explain(asApiError(error))));
 listen({ files: receive, address: receiveAddress, camera: photograph });
 void connect();

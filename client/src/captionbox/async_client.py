@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from captionbox import batches, calls
-from captionbox.calls import Call
+from captionbox.calls import Call, read_answer
 from captionbox.errors import APIStatusError, CaptionboxError
 from captionbox.images import ImageInput, Link, Upload, load
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
-from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, resolve
+from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, from_environment, resolve
 from captionbox.transport.downloads import AsyncDownloads, fetches_no_urls
 from captionbox.transport.exchange import Tries, VersionWatch
+from captionbox.transport.grouping import achained, agrouped, check_batch_size, numbered
 from captionbox.transport.network import Route, certificates, route_to
 from captionbox.transport.windows import amap_window, check_concurrency
 
@@ -74,6 +83,11 @@ class AsyncCaptionbox:
             trust_env=False,
         )
 
+    @classmethod
+    def from_env(cls, **more: Any) -> Self:
+        """Return a client as the environment says; see `Captionbox.from_env`."""
+        return cls(**(from_environment() | more))
+
     async def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
         """Caption one image; see `Captionbox.caption`."""
         given(options)
@@ -85,7 +99,7 @@ class AsyncCaptionbox:
     ) -> list[Outcome[ImageT]]:
         """Caption a list of images with few requests; see `Captionbox.caption_batch`."""
         given(options)
-        loaded = [await self._load_or_error(image) for image in images]
+        loaded = await asyncio.to_thread(_load_all, images)
         answers = await self._carry_out(batches.plan(loaded, options, self._batch_route), options)
         return batches.outcomes(images, answers)
 
@@ -94,16 +108,20 @@ class AsyncCaptionbox:
         images: Iterable[ImageT] | AsyncIterable[ImageT],
         *,
         concurrency: int = 8,
+        batch_size: int | Callable[[], int] = 1,
         ordered: bool = True,
         **options: Unpack[CaptionOptions],
     ) -> AsyncGenerator[Outcome[ImageT], None]:
         """Caption any number of images, several at a time; see `Captionbox.caption_many`.
 
         `images` may be asynchronous: results are yielded while it is still thinking about its next
-        item.
+        item, and a request does not wait for it. `batch_size` may be a function that is asked
+        before each request.
         """
         given(options)
         check_concurrency(concurrency)
+        if isinstance(batch_size, int):
+            check_batch_size(batch_size, batches.MOST_IMAGES)
 
         async def work(index: int, image: ImageT) -> Outcome[ImageT]:
             try:
@@ -111,7 +129,14 @@ class AsyncCaptionbox:
             except CaptionboxError as error:
                 return Outcome(index, image, error=error)
 
-        return amap_window(work, images, concurrency, ordered)
+        async def work_on(number: int, group: list[tuple[int, ImageT]]) -> list[Outcome[ImageT]]:
+            found = await self.caption_batch([image for _, image in group], **options)
+            return [replace(one, index=group[one.index][0]) for one in found]
+
+        if batch_size == 1:
+            return amap_window(work, images, concurrency, ordered)
+        pulled = agrouped(numbered(images), batch_size)
+        return achained(amap_window(work_on, pulled, concurrency, ordered))
 
     async def match(
         self, image: ImageInput, texts: Sequence[str], *, model: str | None = None
@@ -123,6 +148,22 @@ class AsyncCaptionbox:
     async def models(self) -> list[ModelInfo]:
         """Return the models that the server offers, the default first."""
         return await self._send(calls.models_call())
+
+    async def ask_tools(self, method: str, params: Mapping[str, object]) -> Mapping[str, Any]:
+        """Ask the server's tools for agents, which speak the Model Context Protocol.
+
+        Args:
+            method: of the protocol, such as `tools/list`.
+            params: of the method.
+
+        Returns:
+            The answer's message of JSON-RPC, with a `result` or an `error`.
+
+        Raises:
+            NotFoundError: the server has no such tools.
+            CaptionboxError: as `caption`.
+        """
+        return await self._send(calls.agent_call(method, params))
 
     async def server_version(self) -> str | None:
         """Return the server's version, or None where it does not tell."""
@@ -162,13 +203,13 @@ class AsyncCaptionbox:
             try:
                 response = await self._http.send(request)
             except httpx.RequestError as error:
-                pause = tries.failed(error)
+                pause = tries.failed(error, request)
             except httpx.InvalidURL as error:
                 raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:
-                    return call.read(response)
+                    return read_answer(call, response)
                 pause = answer
             await asyncio.sleep(pause)
 
@@ -204,8 +245,13 @@ class AsyncCaptionbox:
             return await self._send(step)
         return await self._caption(step, options)
 
-    async def _load_or_error(self, image: ImageInput) -> Upload | Link | CaptionboxError:
-        try:
-            return await asyncio.to_thread(load, image)
-        except CaptionboxError as error:
-            return error
+
+def _load_all(images: Sequence[ImageInput]) -> list[Upload | Link | CaptionboxError]:
+    return [_load_or_error(image) for image in images]
+
+
+def _load_or_error(image: ImageInput) -> Upload | Link | CaptionboxError:
+    try:
+        return load(image)
+    except CaptionboxError as error:
+        return error

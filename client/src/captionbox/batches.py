@@ -1,8 +1,8 @@
 """Many images in one request: how a list is cut up, and how the answers are put together.
 
 The server takes at most 32 pictures a request. Pictures that it is to fetch itself (http(s) URLs)
-go alone; so does everything where the server has no `/caption_batch`, or where the pictures
-together are more than one upload may be.
+go alone; so does everything where the server has no `/caption_batch`, where the pictures together
+are more than one upload may be, or where the server failed at the request as a whole.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from pydantic import ValidationError
 
 from captionbox.calls import Call, form, unexpected, upload_field
 from captionbox.errors import (
+    APITimeoutError,
     CaptionboxError,
     MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
+    ServerError,
+    ServiceUnavailableError,
     status_error,
 )
 from captionbox.images import ImageInput, Link, Upload
@@ -64,7 +67,7 @@ def plan(
         if isinstance(reply, CaptionboxError):
             if _is_missing(reply):
                 route.there = False
-            if _is_missing(reply) or isinstance(reply, PayloadTooLargeError):
+            if _is_missing(reply) or isinstance(reply, PayloadTooLargeError) or _is_hiccup(reply):
                 alone += group
                 continue
             reply = [reply] * len(group)
@@ -118,6 +121,13 @@ def _is_missing(error: CaptionboxError) -> bool:
     if isinstance(error, NotFoundError):
         return error.problem.kind != "unknown-model"
     return isinstance(error, MethodNotAllowedError)
+
+
+def _is_hiccup(error: CaptionboxError) -> bool:
+    """Whether a fault may be of one picture, or of the request's size: the others go on alone."""
+    if isinstance(error, ServerError):
+        return not isinstance(error, ServiceUnavailableError)
+    return isinstance(error, APITimeoutError)
 
 
 def _read(response: httpx.Response, count: int) -> list[Answer]:

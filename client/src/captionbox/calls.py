@@ -6,6 +6,7 @@ The sync and the async client send the same `Call`s, so they cannot come to diff
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -21,6 +22,7 @@ from captionbox.results import CaptionResult, MatchResult, ModelInfo, ModelList
 from captionbox.version import __version__, mismatch
 
 VERSION_HEADER = "X-Captionbox-Version"
+REQUEST_ID_HEADER = "X-Request-ID"
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -62,7 +64,22 @@ class Call(Generic[T]):
             arguments = {"files": streams, "data": dict(self.form)}
         elif self.body is not None:
             arguments = {"json": dict(self.body)}
+        # Chosen here, so that a request that got no answer can be found in the server's log, too.
+        arguments["headers"] = {REQUEST_ID_HEADER: uuid.uuid4().hex}
         return build(self.method, self.path, **arguments)
+
+
+def read_answer(call: Call[T], response: httpx.Response) -> T:
+    """Return the result in a good answer.
+
+    Raises:
+        UnexpectedAnswerError: it cannot be read; carries the request's identity.
+    """
+    try:
+        return call.read(response)
+    except UnexpectedAnswerError as error:
+        error.of_request(response.request.headers.get(REQUEST_ID_HEADER))
+        raise
 
 
 def caption_call(image: Upload | Link, options: CaptionOptions) -> Call[CaptionResult]:
@@ -108,6 +125,27 @@ def models_call() -> Call[list[ModelInfo]]:
         return reader(ModelList)(response).data
 
     return Call("GET", "/v1/models", read)
+
+
+def agent_call(method: str, params: Mapping[str, object]) -> Call[Mapping[str, Any]]:
+    """Return the call of the server's tools for agents; its result is a message of JSON-RPC.
+
+    Args:
+        method: of the Model Context Protocol, such as `tools/list`.
+        params: of the method.
+    """
+
+    def read(response: httpx.Response) -> Mapping[str, Any]:
+        try:
+            message = json.loads(response.content)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or not {"result", "error"} & message.keys():
+            raise unexpected(response, "it is no message of JSON-RPC")
+        return message
+
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params)}
+    return Call("POST", "/mcp", read, body=body)
 
 
 def version_call() -> Call[str | None]:

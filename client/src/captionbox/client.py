@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from captionbox import batches, calls
-from captionbox.calls import Call
+from captionbox.calls import Call, read_answer
 from captionbox.errors import APIStatusError, CaptionboxError
 from captionbox.images import ImageInput, Link, Upload, load
 from captionbox.options import CaptionOptions, given
 from captionbox.outcomes import Outcome
 from captionbox.results import CaptionResult, MatchResult, ModelInfo
-from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, resolve
+from captionbox.settings import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, from_environment, resolve
 from captionbox.transport.downloads import Downloads, fetches_no_urls
 from captionbox.transport.exchange import Tries, VersionWatch
+from captionbox.transport.grouping import chained, check_batch_size, grouped
 from captionbox.transport.network import Route, certificates, route_to
 from captionbox.transport.windows import check_concurrency, map_window
 
@@ -74,6 +76,21 @@ class Captionbox:
             trust_env=False,
         )
 
+    @classmethod
+    def from_env(cls, **more: Any) -> Self:
+        """Return a client as the environment says.
+
+        Reads `CAPTIONBOX_BASE_URL`, `CAPTIONBOX_API_KEY`, `CAPTIONBOX_TIMEOUT` (seconds) and
+        `CAPTIONBOX_MAX_RETRIES`.
+
+        Args:
+            **more: arguments that are not left to the environment.
+
+        Raises:
+            ValueError: a variable makes no sense; says which.
+        """
+        return cls(**(from_environment() | more))
+
     def caption(self, image: ImageInput, **options: Unpack[CaptionOptions]) -> CaptionResult:
         """Caption one image.
 
@@ -119,17 +136,21 @@ class Captionbox:
         images: Iterable[ImageT],
         *,
         concurrency: int = 8,
+        batch_size: int = 1,
         ordered: bool = True,
         **options: Unpack[CaptionOptions],
     ) -> Generator[Outcome[ImageT], None, None]:
         """Caption any number of images, several at a time, all with the same options.
 
-        Holds at most `2 * concurrency` images: the next one is pulled from `images` only when a
-        result has been taken. So `images` may be endless, and who takes slowly is not overrun.
+        Holds at most `2 * concurrency * batch_size` images: the next one is pulled from `images`
+        only when a result has been taken. So `images` may be endless, and who takes slowly is not
+        overrun.
 
         Args:
             images: pulled in the calling thread.
             concurrency: how many requests are in progress at once, 1 or more.
+            batch_size: how many images share a request, 1 to 32. Several are faster where they are
+                small; `images` are then pulled so many at a time.
             ordered: yield in the order of `images`; otherwise as they are completed.
             **options: see `CaptionOptions`.
 
@@ -138,10 +159,11 @@ class Captionbox:
 
         Raises:
             TypeError: as `caption`.
-            ValueError: `concurrency` is below 1.
+            ValueError: `concurrency` is below 1, or `batch_size` out of range.
         """
         given(options)
         check_concurrency(concurrency)
+        check_batch_size(batch_size, batches.MOST_IMAGES)
 
         def work(index: int, image: ImageT) -> Outcome[ImageT]:
             try:
@@ -149,7 +171,14 @@ class Captionbox:
             except CaptionboxError as error:
                 return Outcome(index, image, error=error)
 
-        return map_window(work, images, concurrency, ordered)
+        def work_on(number: int, group: list[ImageT]) -> list[Outcome[ImageT]]:
+            found = self.caption_batch(group, **options)
+            return [replace(one, index=number * batch_size + one.index) for one in found]
+
+        if batch_size == 1:
+            return map_window(work, images, concurrency, ordered)
+        groups = map_window(work_on, grouped(images, batch_size), concurrency, ordered)
+        return chained(groups)
 
     def match(
         self, image: ImageInput, texts: Sequence[str], *, model: str | None = None
@@ -210,13 +239,13 @@ class Captionbox:
             try:
                 response = self._http.send(request)
             except httpx.RequestError as error:
-                pause = tries.failed(error)
+                pause = tries.failed(error, request)
             except httpx.InvalidURL as error:
                 raise tries.misled(error) from error
             else:
                 answer = tries.answered(response)
                 if answer is None:
-                    return call.read(response)
+                    return read_answer(call, response)
                 pause = answer
             time.sleep(pause)
 

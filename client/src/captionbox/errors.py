@@ -30,7 +30,9 @@ All of them can be pickled, so they pass through process pools.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from captionbox.advice import advice
 
 if TYPE_CHECKING:
     from captionbox.problems import FieldProblem, Problem
@@ -41,6 +43,21 @@ class CaptionboxError(Exception):
 
     transient: ClassVar[bool] = False
     """Whether asking the same again later may well succeed."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The request's identity, also in the server's log; None where nothing was sent."""
+        return getattr(self, "_request_id", None)
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a sentence."""
+        return advice(self)
+
+    def of_request(self, request_id: str | None) -> Self:
+        """Note which request it was; return the error itself."""
+        self._request_id = request_id
+        return self
 
 
 class CaptionboxVersionWarning(UserWarning):
@@ -111,13 +128,14 @@ class APIStatusError(CaptionboxError):
     @property
     def request_id(self) -> str | None:
         """The request's identity, also in the server's log."""
-        return self.problem.request_id
+        return self.problem.request_id or super().request_id
 
     def __str__(self) -> str:
         text = f"{self.status} {self.title}"
         if self.detail:
             text += f": {self.detail}"
-        return f"{text} (request id {self.request_id})" if self.request_id else text
+        known = self.problem.request_id
+        return f"{text} (request id {known})" if known else text
 
 
 class BadRequestError(APIStatusError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -12,6 +13,8 @@ from captionbox.version import __version__
 
 BASE_URL_VARIABLE = "CAPTIONBOX_BASE_URL"
 API_KEY_VARIABLE = "CAPTIONBOX_API_KEY"
+TIMEOUT_VARIABLE = "CAPTIONBOX_TIMEOUT"
+MAX_RETRIES_VARIABLE = "CAPTIONBOX_MAX_RETRIES"
 DEFAULT_BASE_URL = "http://localhost:3000"
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_MAX_RETRIES = 4
@@ -68,6 +71,29 @@ def resolve(
         raise ValueError(f"max_retries is 0 or more, got {max_retries!r}")
     address, key = _check_url(base_url), _check_key(api_key)
     return Settings(address, key, timeout, max_retries, wait_for_server)
+
+
+def from_environment() -> dict[str, Any]:
+    """Return the arguments of a client that the environment names, all of them.
+
+    Raises:
+        ValueError: a variable makes no sense; says which.
+    """
+    found: dict[str, Any] = {}
+    for argument, variable, read in (
+        ("base_url", BASE_URL_VARIABLE, str),
+        ("api_key", API_KEY_VARIABLE, str),
+        ("timeout", TIMEOUT_VARIABLE, float),
+        ("max_retries", MAX_RETRIES_VARIABLE, int),
+    ):
+        text = os.environ.get(variable)
+        if not text:
+            continue
+        try:
+            found[argument] = read(text)
+        except ValueError:
+            raise ValueError(f"{variable} is a number, not {text!r}") from None
+    return found
 
 
 def _check_url(text: str) -> str:

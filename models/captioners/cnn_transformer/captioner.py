@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import torch
 
 from models.api import metadata as metadata_module
 from models.api.device import CPU, Device, Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
-from models.captioners.base import NetworkCaptioner
 from models.captioners.cnn_transformer.inference import InferenceNetwork
 from models.captioners.cnn_transformer.presets import COMPACT, KERAS_EXAMPLE, TF_TUTORIAL, Preset
 from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
+from models.captioners.on_torch import TorchCaptioner
+from models.runtimes.openvino.parts import Parts
 
 if TYPE_CHECKING:
     from models.captioners.cnn_transformer.network import CnnTransformer
 
 
-class CnnTransformerCaptioner(NetworkCaptioner):
-    """An `InferenceNetwork` with its tokenizer and settings; see `NetworkCaptioner`.
+class CnnTransformerCaptioner(TorchCaptioner):
+    """An `InferenceNetwork` with its tokenizer and settings; see `TorchCaptioner`.
 
     In training it is made around the `CnnTransformer` itself, in evaluation mode.
 
@@ -58,9 +59,15 @@ class CnnTransformerCaptioner(NetworkCaptioner):
             raise BrokenModelError(f"the model's files cannot be read: {error}") from error
         return cls(network, tokenizer, metadata)
 
+    def parts(self) -> Parts:
+        """Return what graphs are made of; see `TorchCaptioner.parts`."""
+        from models.captioners.cnn_transformer.graphs import parts
+
+        return parts(cast("CnnTransformer", self.network))
+
     @classmethod
     def load_trainable(cls, directory: Path) -> Self:
-        """Load a model directory; see `NetworkCaptioner.load_trainable`."""
+        """Load a model directory; see `TorchCaptioner.load_trainable`."""
         from models.captioners.cnn_transformer.network import CnnTransformer
 
         metadata = metadata_module.read(directory)

@@ -10,16 +10,18 @@ import torch
 from models.api import metadata as metadata_module
 from models.api.device import CPU, Device, Precision
 from models.api.metadata import BrokenModelError, ModelMetadata
-from models.captioners.base import NetworkCaptioner
+from models.captioners.on_torch import TorchCaptioner
+from models.captioners.vit_gpt2.graphs import parts
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
+from models.runtimes.openvino.parts import Parts
 from models.runtimes.processor import is_narrow
 from models.runtimes.torch.packed_transformers import pack_gpt2, pack_vit
 from models.runtimes.torch.packing import pack_network
 
 
-class VitGpt2Captioner(NetworkCaptioner):
-    """A `VitGpt2` with its tokenizer and settings; see `NetworkCaptioner`.
+class VitGpt2Captioner(TorchCaptioner):
+    """A `VitGpt2` with its tokenizer and settings; see `TorchCaptioner`.
 
     Raises:
         BrokenModelError: vocabulary and network do not fit together.
@@ -52,9 +54,13 @@ class VitGpt2Captioner(NetworkCaptioner):
         captioner.network.text.narrow = is_narrow(precision)
         return captioner
 
+    def parts(self) -> Parts:
+        """Return what graphs are made of; see `TorchCaptioner.parts`."""
+        return parts(self.network)
+
     @classmethod
     def load_trainable(cls, directory: Path) -> Self:
-        """Load a model directory; see `NetworkCaptioner.load_trainable`."""
+        """Load a model directory; see `TorchCaptioner.load_trainable`."""
         metadata = metadata_module.read(directory)
         try:
             network = VitGpt2.from_pretrained(directory, dtype=torch.float32, local_files_only=True)

@@ -1,69 +1,19 @@
-"""`vit-gpt2` on OpenVINO: load a directory's graphs, caption a batch."""
+"""`vit-gpt2` on OpenVINO."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
 
-from models.api import metadata as metadata_module
-from models.api.device import CPU, BackendError, Device, Precision
-from models.api.metadata import BrokenModelError
-from models.captioners.base import NetworkCaptioner
+from models.captioners.on_openvino import OpenVinoCaptioner
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
-from models.runtimes.openvino.files import GraphsInfo, has_graphs
-from models.runtimes.openvino.network import OpenVinoNetwork
-from models.runtimes.processor import has_vnni, processor_name
-
-_EXPORT = "`python -m models export-openvino NAME` makes them"
 
 
-class VitGpt2OpenVinoCaptioner(NetworkCaptioner):
-    """The graphs of a `vit-gpt2` with its tokenizer and settings; see `NetworkCaptioner`.
-
-    The weights are read from the graphs' files, which are mapped into memory.
-    """
+class VitGpt2OpenVinoCaptioner(OpenVinoCaptioner):
+    """`vit-gpt2`; see `OpenVinoCaptioner`."""
 
     method = "vit-gpt2"
-    precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "int8")
-    network: OpenVinoNetwork
 
     @classmethod
-    def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
-        """Load a model directory; see `Captioner.load`.
-
-        Raises:
-            BackendError: there are no graphs, none in this precision, or no OpenVINO; or `device`
-                is not the processor.
-        """
-        if not device.is_cpu:
-            raise BackendError(f"OpenVINO computes on the processor here, not on {device.name}")
-        metadata = metadata_module.read(directory)
-        if not has_graphs(directory):
-            raise BackendError(f"it has no graphs for OpenVINO; {_EXPORT}")
-        info = GraphsInfo.read(directory)
-        found = info.precisions
-        if precision not in found:
-            raise BackendError(
-                f"its graphs for OpenVINO compute in {' or '.join(found)}, not in {precision}; "
-                f"{_EXPORT} anew"
-            )
-        if precision == "int8" and not info.seven_bits and not has_vnni():
-            raise BackendError(
-                f"its int8 graphs are of an older version, and wrong on this processor "
-                f"({processor_name()}); {_EXPORT} anew"
-            )
-        try:
-            tokenizer = SubwordTokenizer.load(directory)
-        except Exception as error:  # the tokenizers library raises plain exceptions
-            raise BrokenModelError(f"the model's files cannot be read: {error}") from error
-        network = OpenVinoNetwork(directory, precision)
-        if len(tokenizer) > network.vocab_size:
-            raise BrokenModelError(
-                f"the vocabulary has {len(tokenizer)} tokens, the network {network.vocab_size}"
-            )
-        return cls(network, tokenizer, metadata)
-
-    @classmethod
-    def load_trainable(cls, directory: Path) -> Self:
-        """Raise `BackendError`: graphs do not learn."""
-        raise BackendError("graphs for OpenVINO do not learn; the same model on torch does")
+    def load_tokenizer(cls, directory: Path) -> SubwordTokenizer:
+        """Read GPT-2's vocabulary."""
+        return SubwordTokenizer.load(directory)

@@ -22,12 +22,13 @@ from models.api.metadata import ModelMetadata
 from models.api.options import DECODING_OPTIONS, LONGEST_CAPTION, CaptionOptions
 from models.api.preprocessing import normalisation
 from models.api.results import Caption
-from models.captioners.vlm.checkpoint import open_family
+from models.captioners.vlm.checkpoint import open_family, stored_precision
 from models.captioners.vlm.family import METHOD, Family
 from models.captioners.vlm.step import NetworkState
 from models.decoding.candidates import as_caption, find_captions, search_settings
 from models.decoding.phrasing import sentence
 from models.decoding.protocol import Hypothesis, SearchSettings
+from models.runtimes.torch.search import TorchState, TorchStep
 
 _ROWS_AT_ONCE = 48
 """Beams or samples decoded together. Each holds a copy of its picture's keys and values: 40 MB of
@@ -44,6 +45,7 @@ class ImageTextToTextCaptioner(Captioner):
 
     method = METHOD
     honours = DECODING_OPTIONS | {"prompt"}
+    precisions = ("fp32", "bf16")
 
     def __init__(self, family: Family, metadata: ModelMetadata) -> None:
         self.family = family
@@ -59,21 +61,27 @@ class ImageTextToTextCaptioner(Captioner):
     def load(cls, directory: Path, precision: Precision = "fp32", device: Device = CPU) -> Self:
         """Load a model directory; see `Captioner.load`."""
         metadata = metadata_module.read(directory)
-        family = open_family(directory)
+        family = open_family(directory, precision)
         family.network.to(device.name)
         metadata.check_vocabulary(family.vocabulary_hash())
         return cls(family, metadata)
 
-    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
+    @classmethod
+    def narrowest(cls, directory: Path) -> Precision:
+        """Return the format of the weights on disk; see `Captioner.narrowest`."""
+        return stored_precision(directory)
+
+    def caption(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions | Sequence[CaptionOptions]
+    ) -> list[list[Caption]]:
         """Caption a batch; see `Captioner.caption`."""
-        self.check_options(options)
-        self.check_pixels(pixels)
+        each = self.options_of_each(pixels, options)
         with torch.inference_mode(), self.stage("decode"):
-            hypotheses = self._decode(pixels, options)
+            hypotheses = self._decode(pixels, each)
         end = self.family.end_ids[0]
         return [
-            [as_caption(self._text(hypothesis, options), hypothesis, end) for hypothesis in group]
-            for group in hypotheses
+            [as_caption(self._text(hypothesis, own), hypothesis, end) for hypothesis in group]
+            for group, own in zip(hypotheses, each, strict=True)
         ]
 
     def settings(self, options: CaptionOptions) -> SearchSettings:
@@ -90,24 +98,46 @@ class ImageTextToTextCaptioner(Captioner):
         values = torch.from_numpy(pixels).to(self._scale.device) * self._scale + self._offset
         return values.to(self.family.network.dtype)
 
-    def _decode(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Hypothesis]]:
+    def _decode(
+        self, pixels: NDArray[np.uint8], each: Sequence[CaptionOptions]
+    ) -> list[list[Hypothesis]]:
         """Return the different captions wanted of each picture."""
-        prompt = self.prompt(options)
+        found: dict[int, list[Hypothesis]] = {}
+        for pictures in self._together(each):
+            own = [each[index] for index in pictures]
+            found.update(zip(pictures, self._decode_together(pixels[pictures], own), strict=True))
+        return [found[index] for index in range(len(each))]
 
-        def begin(pictures: Sequence[int]) -> NetworkState:
+    def _together(self, each: Sequence[CaptionOptions]) -> list[list[int]]:
+        """Return which pictures can be decoded together: all, or those of equal prompts."""
+        if self.family.mixes_prompts:
+            return [list(range(len(each)))]
+        groups: dict[str | None, list[int]] = {}
+        for index, options in enumerate(each):
+            groups.setdefault(self.prompt(options), []).append(index)
+        return list(groups.values())
+
+    def _decode_together(
+        self, pixels: NDArray[np.uint8], each: Sequence[CaptionOptions]
+    ) -> list[list[Hypothesis]]:
+        prompts = [self.prompt(options) for options in each]
+        device = self.family.network.device
+
+        def begin(pictures: Sequence[int]) -> TorchState:
             with self.stage("encode"):
                 values = self.pixel_values(pixels[list(pictures)])
-                return NetworkState.start(self.family.prefill(values, prompt), len(pictures))
+                prefill = self.family.prefill(values, [prompts[index] for index in pictures])
+                state = NetworkState.start(prefill, len(pictures))
+            return TorchState(state, device)
 
+        # Whether two captions differ is asked of one picture's at a time: their prompt is the same.
         return find_captions(
-            self.family.step,
+            TorchStep(self.family.step),
             begin,
-            batch=len(pixels),
-            options=options,
-            settings=self.settings(options),
-            wanted=options.num_captions or self.defaults.num_captions,
-            text=lambda hypothesis: self._text(hypothesis, options),
-            device=self.family.network.device,
+            options=each,
+            settings=self.settings(each[0]),
+            wanted=each[0].num_captions or self.defaults.num_captions,
+            text=lambda hypothesis: self._text(hypothesis, each[0]),
             rows_at_once=_ROWS_AT_ONCE,
         )
 

@@ -75,7 +75,7 @@ def _check(family: Family, spec: PreprocessSpec) -> None:
     grey = torch.full((1, 3, spec.height, spec.width), 0.25, dtype=family.network.dtype)
     try:
         with torch.inference_mode():
-            prefill = family.prefill(grey, family.decode.prompt)
+            prefill = family.prefill(grey, [family.decode.prompt])
             family.step(torch.zeros(1, dtype=torch.int64), NetworkState.start(prefill, 1))
     except Exception as error:  # jinja, tokenizers, torch and transformers raise many kinds
         raise ModelImportError(f"the network cannot read a picture: {error}") from error

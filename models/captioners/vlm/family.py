@@ -37,6 +37,9 @@ class Family(ABC):
     ids_name: ClassVar[str] = "input_ids"
     """The forward argument that takes the caption's tokens."""
 
+    mixes_prompts: ClassVar[bool] = False
+    """Whether pictures of one batch may have prompts of different lengths."""
+
     def __init__(self, network: PreTrainedModel, tokenizer: Any) -> None:
         self.network: Any = network
         self.tokenizer = tokenizer
@@ -69,12 +72,13 @@ class Family(ABC):
         return []
 
     @abstractmethod
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
         """Return what the network reads first.
 
         Args:
             pixel_values: `[B, 3, H, W]`, normalised.
-            prompt: the user's or the model's own; None where the family needs none.
+            prompts: of each picture, the user's or the model's own; None where the family needs
+                none. All the same, unless the family `mixes_prompts`.
 
         Raises:
             UnsupportedValueError: the prompt cannot be used.
@@ -158,3 +162,22 @@ def repeat_ids(ids: Sequence[int], pictures: Tensor) -> Tensor:
     """Return `ids` as int64 `[B, len(ids)]`, where `pictures` `[B, ...]` are."""
     row = torch.tensor([list(ids)], dtype=torch.int64, device=pictures.device)
     return row.expand(len(pictures), -1)
+
+
+def padded_ids(rows: Sequence[Sequence[int]], pictures: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return ids of each picture as int64 `[B, T]`, the shorter ones padded on the left.
+
+    Returns:
+        The ids, and how many of each row are padding, int64 `[B]`; None where none is. What stands
+        there, the row's last id, is never looked at.
+    """
+    longest = max(map(len, rows))
+    ids = [[row[-1]] * (longest - len(row)) + list(row) for row in rows]
+    padding = [longest - len(row) for row in rows]
+    device = pictures.device
+    if not any(padding):
+        return torch.tensor(ids, dtype=torch.int64, device=device), None
+    return (
+        torch.tensor(ids, dtype=torch.int64, device=device),
+        torch.tensor(padding, dtype=torch.int64, device=device),
+    )

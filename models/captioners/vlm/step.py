@@ -17,17 +17,20 @@ from transformers import Cache, EncoderDecoderCache
 
 @dataclass(frozen=True)
 class Prefill:
-    """What a network reads before it writes the first token. All pictures have the same prompt.
+    """What a network reads before it writes the first token.
 
     Attributes:
         inputs: arguments of the first forward pass; tensors have one row a picture.
         every_step: tensors that every later pass needs too, one row a picture.
-        length: tokens of the text so far, the image's placeholders included.
+        length: tokens of the text so far, the image's placeholders and padding included.
+        padding: how many tokens at the beginning of each row are none, int64 `[B]`; None where
+            every row is full.
     """
 
     inputs: dict[str, Any]
     every_step: dict[str, Tensor]
     length: int
+    padding: Tensor | None = None
 
 
 @dataclass
@@ -40,6 +43,7 @@ class NetworkState:
         rows: rows now.
         position: tokens of the text fed so far, by row; the same for all.
         cache: keys and values of the tokens fed so far; None before the first pass.
+        padding: see `Prefill`; one entry a row.
     """
 
     prefill: Prefill | None
@@ -47,11 +51,13 @@ class NetworkState:
     every_step: dict[str, Tensor] = field(default_factory=dict)
     position: int = 0
     cache: Cache | None = None
+    padding: Tensor | None = None
 
     @classmethod
     def start(cls, prefill: Prefill, pictures: int) -> NetworkState:
         """Return the state before the first pass, one row a picture."""
-        return cls(prefill, pictures, dict(prefill.every_step))
+        every_step = dict(prefill.every_step)
+        return cls(prefill, pictures, every_step, padding=prefill.padding)
 
     def select(self, rows: Tensor, pictures: Tensor | None = None) -> None:
         """Make row i the former row `rows[i]`; keep only `pictures` if given."""
@@ -65,6 +71,8 @@ class NetworkState:
         elif self.cache is not None:
             self.cache.batch_select_indices(rows)
         if not same_pictures:
+            if self.padding is not None:
+                self.padding = self.padding.index_select(0, rows)
             self.every_step = {
                 name: value.index_select(0, rows) for name, value in self.every_step.items()
             }
@@ -95,14 +103,34 @@ class NetworkStep:
         if state.prefill is not None:
             inputs, state.position = state.prefill.inputs, state.prefill.length
             state.prefill = None
+            new = state.position
         else:
+            new = 1
             inputs = {**self.next_inputs(tokens[:, None], state.position), **state.every_step}
             state.position += 1
+        if state.padding is not None:
+            inputs = {**inputs, **_placed(state.padding, state.position, new)}
         output = self.network(
             **inputs, past_key_values=state.cache, use_cache=True, logits_to_keep=1
         )
         state.cache = output.past_key_values
         return merge_ends(output.logits[:, -1].float(), self.end_ids)
+
+
+def _placed(padding: Tensor, length: int, new: int) -> dict[str, Tensor]:
+    """Return the arguments that say which tokens are padding and where the others stand.
+
+    Args:
+        padding: tokens of each row that are none, int64 `[N]`.
+        length: tokens of a row, padding and new ones included.
+        new: how many of them are fed now.
+    """
+    columns = torch.arange(length, device=padding.device)
+    places = columns[None] - padding[:, None]  # [N, length]
+    return {
+        "attention_mask": (places >= 0).long(),
+        "position_ids": places[:, -new:].clamp(min=0),
+    }
 
 
 def merge_ends(logits: Tensor, end_ids: Sequence[int]) -> Tensor:

@@ -10,6 +10,7 @@ made and dropped within `signal_stack_kept`.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from models.api.device import INSTALL, BackendError
+from models.api.device import BackendError
 
 
 class _Stack(ctypes.Structure):
@@ -45,7 +46,8 @@ def import_openvino(module: str = "openvino") -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise BackendError(f"{error.name} is not installed: {INSTALL}") from error
+        lock = "requirements.lock" if error.name == "openvino" else "requirements-openvino.lock"
+        raise BackendError(f"{error.name} is not installed: pip install -r {lock}") from error
 
 
 @cache
@@ -66,6 +68,12 @@ def computes_bf16() -> bool:
         BackendError: OpenVINO is not installed.
     """
     return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def threads() -> int:
+    """Return how many threads to compute with: as torch's OpenMP would, from the environment."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
 
 
 @contextmanager

@@ -16,6 +16,12 @@ from models.api.metadata import BrokenModelError
 FOLDER = "openvino"
 _INFO = "graphs.json"
 
+WEIGHTS: tuple[Precision, ...] = ("fp32", "int8")
+"""Number formats that weights can be written in; bfloat16 is computed with those of float32."""
+
+BEST = 16
+"""Tokens that a step finds for each row by itself; a search of five beams asks for ten and some."""
+
 
 class GraphsInfo(BaseModel):
     """Contents of `openvino/graphs.json`.
@@ -25,7 +31,7 @@ class GraphsInfo(BaseModel):
         vocab_size: number of tokens.
         max_tokens: longest caption in tokens, the end token included.
         grid: rows and columns of the picture's patches.
-        layers, heads, head_dim: of the decoder.
+        layers, heads, head_dim, width: of the decoder.
         weights: number formats that the weights are there in: `"fp32"`, `"int8"` or both.
         seven_bits: int8 weights leave a bit free, so that processors without VNNI add products of
             bytes rightly too; graphs of older versions do not.
@@ -41,6 +47,7 @@ class GraphsInfo(BaseModel):
     layers: int
     heads: int
     head_dim: int
+    width: int
     weights: tuple[Precision, ...]
     seven_bits: bool = False
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fastapi import Response
 
-from serving.api.structured import Said, any_json, filled
+from serving.api.structured import Said
+from serving.api.talking import Form, declined, worded
 from serving.contract.schemas import CaptionResponse, Timing
 
 Way = Literal["generate", "chat"]
-
-NOT_A_PICTURE = "I describe pictures, and there is none in this message."
-"""What is said to whoever only talks: chat programs ask for titles, too, and take any sentence."""
 
 _NANOSECONDS = 1_000_000
 
@@ -46,11 +43,11 @@ class Reply:
     result: dict[str, Any] | None = None
     began: float = field(default_factory=time.monotonic)
 
-    def caption(self, answer: CaptionResponse, form: str | Mapping[str, Any] | None) -> None:
+    def caption(self, answer: CaptionResponse, form: Form) -> None:
         """Fill in what the model says of a picture, as text or as JSON."""
         (best, *_) = answer.captions
         said = Said.by(best.text, best.confidence)
-        self._say(said, form)
+        self.text = worded(said, form)
         self.reason = "length" if best.truncated else "stop"
         self.tokens = best.tokens or 0
         self.timing = answer.timing_ms
@@ -59,17 +56,9 @@ class Reply:
             "labels": [said.label(name) for name in said.labels],
         }
 
-    def decline(self, form: str | Mapping[str, Any] | None) -> None:
+    def decline(self, form: Form) -> None:
         """Fill in what is said where there is no picture."""
-        self._say(Said(NOT_A_PICTURE, 0.0, ()), form)
-
-    def _say(self, said: Said, form: str | Mapping[str, Any] | None) -> None:
-        if form is None:
-            self.text = said.text
-        elif isinstance(form, str):
-            self.text = any_json(said)
-        else:
-            self.text = filled(form, said)
+        self.text = worded(declined(), form)
 
     def response(self, streams: bool) -> Response:
         """Return the response.

@@ -14,14 +14,12 @@ from pydantic import BaseModel, ConfigDict
 
 from models.api.options import SEEDS, CaptionOptions
 from models.store import StoredModel
+from serving.api.talking import SHORTEST, Form, prompt_for
 from serving.base.problems import Problem, fault
 from serving.contract.served_models import ServedModels
-from serving.pictures.data_url import is_data_url
 
 _LATEST = "latest"
 _LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.01, 5.0
-_SHORTEST = 4
-_LONGEST_PROMPT = 500
 
 
 class _Asked(BaseModel):
@@ -119,14 +117,7 @@ def question(asked: GenerateRequest | ChatRequest) -> Question | None:
     return Question(text, next(pictures, None))
 
 
-def picture_url(image: str) -> str:
-    """Return the URL that leads to a picture: most are bare base64, which is none."""
-    if is_data_url(image) or image[:8].lower().startswith(("http://", "https://")):
-        return image
-    return f"data:;base64,{image}"
-
-
-def wanted_format(value: Any) -> str | Mapping[str, Any] | None:
+def wanted_format(value: Any) -> Form:
     """Return `"json"` or a JSON schema, whichever the answer is to be; `None` for a sentence.
 
     Raises:
@@ -162,7 +153,7 @@ def caption_options(
     options = {
         **_sampling(**numbers),
         "max_length": _max_length(_number(given, "num_predict"), model),
-        "prompt": text if asked.format in (None, "") and _takes_requests(text, model) else None,
+        "prompt": prompt_for(model, text, wanted_format(asked.format)),
     }
     honourable = {name: value for name, value in options.items() if name in honoured}
     return CaptionOptions.model_validate(honourable)
@@ -187,17 +178,7 @@ def _max_length(num_predict: float | None, model: StoredModel) -> int | None:
     # Below 0, Ollama sets none.
     if num_predict is None or not 0 < num_predict < model.metadata.decode.max_length:
         return None
-    return max(int(num_predict), _SHORTEST)
-
-
-def _takes_requests(text: str, model: StoredModel) -> bool:
-    """Whether a model does what a text asks for.
-
-    Those whose own prompt is a sentence do. Others would begin their captions with the text, or
-    know a few phrases only: they are better not asked.
-    """
-    own = model.metadata.decode.prompt or ""
-    return own.endswith((".", "?")) and 0 < len(text) <= _LONGEST_PROMPT
+    return max(int(num_predict), SHORTEST)
 
 
 def _number(options: Mapping[str, Any], name: str) -> float | None:

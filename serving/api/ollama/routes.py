@@ -23,11 +23,12 @@ from serving.api.ollama.request import (
     asked_model,
     caption_options,
     latest,
-    picture_url,
     question,
     wanted_format,
 )
+from serving.api.talking import picture_url
 from serving.base import request_id
+from serving.base.settings import Settings
 from serving.contract.requests import CaptionForm
 from serving.gateway.gateway import gateway_of
 
@@ -40,7 +41,7 @@ _CHAT = JsonBody(ChatRequest, lambda _: {}, any_type=True)
 _SHOW = JsonBody(ShowRequest, lambda _: {}, any_type=True)
 
 
-def ollama_routes() -> Iterator[APIRoute]:
+def ollama_routes(_: Settings) -> Iterator[APIRoute]:
     """Yield the routes."""
     for path, tells in (("version", _version), ("tags", _tags), ("ps", _running)):
         yield _route(path, tells, "GET", "HEAD")

@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from serving.api.bodies import JsonBody
+from serving.api.openai.answering import Answered, answered, in_openais_statuses, renamed
+from serving.api.openai.conversation import question
 from serving.api.openai.described import PARTS, described, terms
 from serving.api.openai.request import (
     caption_options,
     check_parameters,
-    in_openai_terms,
-    picture_and_text,
+    names,
+    wanted_response_form,
+    wanted_stops,
 )
 from serving.api.openai.schemas import (
     AnswerMessage,
@@ -36,35 +38,18 @@ from serving.api.openai.schemas import (
 from serving.base import request_id
 from serving.base.problems import Problem
 from serving.base.settings import Settings
-from serving.contract.requests import CaptionForm
-from serving.contract.schemas import CaptionResponse
-from serving.gateway.gateway import Gateway, gateway_of
-
-_BAD_REQUEST = 400
-_THE_REQUESTS_FAULT = (415, 422)
-"""Statuses that OpenAI does not tell apart from 400; its clients know no other."""
-
-
-@contextmanager
-def _in_openais_statuses() -> Iterator[None]:
-    try:
-        yield
-    except Problem as problem:
-        if problem.status in _THE_REQUESTS_FAULT:
-            problem.status = _BAD_REQUEST
-        raise
 
 
 class _ChatBody(JsonBody[ChatRequest]):
     async def __call__(self, request: Request) -> ChatRequest:
-        with _in_openais_statuses():
+        with in_openais_statuses():
             return await super().__call__(request)
 
 
 CHAT = _ChatBody(ChatRequest, terms, PARTS)
 
 
-def openai_route(settings: Settings) -> APIRoute:
+def chat_route(settings: Settings) -> APIRoute:
     """Return the route."""
     return described(_chat_completions, settings)
 
@@ -72,19 +57,19 @@ def openai_route(settings: Settings) -> APIRoute:
 async def _chat_completions(
     request: Request, asked: Annotated[ChatRequest, Depends(CHAT)]
 ) -> Response:
-    with _in_openais_statuses():
+    with in_openais_statuses():
         return await _answer(request, asked)
 
 
 async def _answer(request: Request, asked: ChatRequest) -> Response:
     check_parameters(asked)
-    url, text = picture_and_text(asked.messages)
-    identity = request_id.of(request.scope)
+    form, stops = wanted_response_form(asked), wanted_stops(asked)
+    what, options = question(asked.messages), caption_options(asked)
     try:
-        answer = await _caption(gateway_of(request), asked, url, text, identity)
+        answer = await answered(request, what, asked.model, options, form, stops)
     except Problem as problem:
-        raise in_openai_terms(problem, asked) from None
-    completion = _completion(answer, identity)
+        raise renamed(problem, names(asked)) from None
+    completion = _completion(answer, request_id.of(request.scope))
     if not asked.stream:
         return Response(completion.model_dump_json(), media_type="application/json")
     with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
@@ -93,31 +78,21 @@ async def _answer(request: Request, asked: ChatRequest) -> Response:
     return Response(f"{events}data: [DONE]\n\n", headers=headers, media_type="text/event-stream")
 
 
-async def _caption(
-    gateway: Gateway, asked: ChatRequest, url: str, text: str, identity: str
-) -> CaptionResponse:
-    options = caption_options(asked, text, gateway.models.takes_prompt(asked.model))
-    model = gateway.models.choose(asked.model, options)  # what cannot be honoured costs no fetch
-    image = await gateway.fetch(url, model)
-    return await gateway.caption(CaptionForm(image, options, asked.model, None), identity)
-
-
-def _completion(answer: CaptionResponse, identity: str) -> ChatCompletion:
-    tokens = sum(caption.tokens or 0 for caption in answer.captions)
+def _completion(answer: Answered, identity: str) -> ChatCompletion:
     return ChatCompletion(
         id=f"chatcmpl-{identity}",
         created=int(time.time()),
         model=answer.model.name,
-        system_fingerprint=f"{answer.model.name}:{answer.model.version}",
+        system_fingerprint=answer.model.tag,
         choices=[
             Choice(
                 index=index,
-                message=AnswerMessage(content=caption.text),
-                finish_reason="length" if caption.truncated else "stop",
+                message=AnswerMessage(content=line.text),
+                finish_reason="length" if line.cut else "stop",
             )
-            for index, caption in enumerate(answer.captions)
+            for index, line in enumerate(answer.lines)
         ],
-        usage=Usage(completion_tokens=tokens, total_tokens=tokens),
+        usage=Usage(completion_tokens=answer.tokens, total_tokens=answer.tokens),
     )
 
 

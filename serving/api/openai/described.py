@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -12,6 +12,7 @@ from models.api.options import CaptionOptions
 from serving.api.bodies import Part
 from serving.api.openai.schemas import (
     COMPLETION_EXAMPLE,
+    EXTENSIONS,
     IGNORED,
     REFUSED,
     ChatCompletion,
@@ -59,10 +60,12 @@ _MESSAGES = [
 ]
 
 _DESCRIPTION = """\
-Captions one picture for any OpenAI client. The picture is one `image_url` part of a user's \
-message. What the user writes beside it is the prompt where the model takes one (see `options` of \
-`GET /v1/models`); other models describe the picture whatever is written, so "Describe this \
-image" does no harm. `temperature` 0, or none, is the model's own search.
+Captions one picture for any OpenAI client: of the user's newest message that has `image_url` \
+parts, the first. What the user writes is the prompt of models that do what a sentence asks for; \
+other models describe the picture whatever is written, so "Describe this image" does no harm. A \
+conversation without any picture is answered with a sentence that says so.
+
+A `temperature` counts with `n` above 1 or a `seed` only; without them it is the model's own search.
 
 A stream has each caption whole in one chunk: the search knows its best caption at the end only.
 
@@ -75,17 +78,16 @@ Errors have OpenAI's `error` beside the problem details; what is 415 or 422 else
 
 def described(endpoint: Endpoint, settings: Settings) -> APIRoute:
     """Return the route that `endpoint` answers."""
-    refusals = problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *URL_PROBLEMS)
-    for status in ("415", "422"):
-        refusals["400"]["description"] += f"; {refusals.pop(status)['description']}"
     return post(
         "/v1/chat/completions",
         endpoint,
         ChatCompletion,
-        refusals,
+        refusals(),
         name="chatCompletions",
         summary="Caption a picture, as OpenAI's chat completions",
-        description=_DESCRIPTION.format(ignored=_listed(IGNORED), refused=_listed(REFUSED)),
+        description=_DESCRIPTION.format(
+            ignored=listed((*IGNORED, *EXTENSIONS)), refused=listed(REFUSED)
+        ),
         content={"text/event-stream": _stream()},
         body={
             "application/json": {
@@ -105,25 +107,43 @@ def terms(settings: Settings) -> dict[str, dict[str, Any]]:
             key: value[key] for key in ("minimum", "maximum", "exclusiveMinimum") if key in value
         }
         if option == "max_length":
-            del limits[name]["maximum"]  # a higher limit holds no less
+            limits[name] = {}  # any number of tokens is taken
         if option == "temperature":
             limits[name]["minimum"] = limits[name].pop("exclusiveMinimum")
     return {
         **limits,
         "model": {"enum": list(settings.model_names)},
         "messages": {"items": {"$ref": REF.format(model="Message")}, "examples": [_MESSAGES]},
-        **{name: {"description": "Without effect."} for name in IGNORED},
-        # No type: an enumeration of lists and objects is more than generators of clients can read.
-        **{name: {"description": _unless(name)} for name in REFUSED},
+        **extras((*IGNORED, *EXTENSIONS), REFUSED),
     }
 
 
-def _unless(name: str) -> str:
-    values = ", ".join(f"`{json.dumps(value)}`" for value in (None, *REFUSED[name]))
+def refusals() -> dict[int | str, dict[str, Any]]:
+    """Return the answers, by status, that a request may be refused with."""
+    answers = problems(*REQUEST_PROBLEMS, *PICTURE_PROBLEMS, *URL_PROBLEMS)
+    for status in ("415", "422"):
+        answers["400"]["description"] += f"; {answers.pop(status)['description']}"
+    return answers
+
+
+def extras(
+    ignored: Iterable[str], refused: Mapping[str, tuple[Any, ...]]
+) -> dict[str, dict[str, Any]]:
+    """Return what the document says of parameters that nothing is done with."""
+    return {
+        **{name: {"description": "Without effect."} for name in ignored},
+        # No type: an enumeration of lists and objects is more than generators of clients can read.
+        **{name: {"description": _unless(values)} for name, values in refused.items()},
+    }
+
+
+def _unless(harmless: tuple[Any, ...]) -> str:
+    values = ", ".join(f"`{json.dumps(value)}`" for value in (None, *harmless))
     return f"Refused, unless it asks for nothing: {values}."
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Return names as a sentence has them."""
     return ", ".join(f"`{name}`" for name in names)
 
 

@@ -1,35 +1,25 @@
-"""From OpenAI's chat request to what the gateway is asked: which picture, and how to caption it."""
+"""From the parameters of OpenAI's chat completions to how a picture is captioned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from models.api.options import LONGEST_CAPTION, SEEDS, CaptionOptions
+from models.api.options import SEEDS, CaptionOptions
+from serving.api.openai.answering import check_extras, longest, renamed, wanted_form
 from serving.api.openai.schemas import (
     ASKED_BY_BEING_THERE,
+    EXTENSIONS,
     IGNORED,
+    MOST_STOPS,
     REFUSED,
     ChatRequest,
-    ImagePart,
-    Message,
-    TextPart,
     asks_for_nothing,
 )
-from serving.base.problems import (
-    FieldError,
-    Problem,
-    fault,
-    from_validation,
-    invalid_field,
-    invalid_fields,
-)
-
-_ROLES = ("user", "system", "developer")
-
-M = TypeVar("M", bound=BaseModel)
+from serving.api.talking import Form
+from serving.base.problems import fault, from_validation
 
 
 def check_parameters(request: ChatRequest) -> None:
@@ -38,170 +28,82 @@ def check_parameters(request: ChatRequest) -> None:
     Raises:
         Problem: names the first of them.
     """
-    for name, value in (request.model_extra or {}).items():
-        if name in IGNORED or _is_nothing(name, value):
-            continue
-        if name not in REFUSED:
-            raise fault(name[:100], "is not a parameter of chat completions")
-        raise Problem(
-            "unsupported-option",
-            f"{name}: a captioner cannot honour this; leave it out.",
-            errors=[invalid_field(name, "cannot be honoured; leave it out")],
-        )
+    check_extras(request.model_extra, (*IGNORED, *EXTENSIONS), REFUSED, ASKED_BY_BEING_THERE)
     options = request.stream_options
     if options is not None and not asks_for_nothing(options.model_dump()) and not request.stream:
         raise fault("stream_options", "applies to `stream` only")
 
 
-def _is_nothing(name: str, value: Any) -> bool:
-    if name in ASKED_BY_BEING_THERE:
-        return value is None
-    return asks_for_nothing(value) or _is_any(value, REFUSED.get(name, ()))
-
-
-def _is_any(value: Any, ones: tuple[Any, ...]) -> bool:
-    # As JSON compares: to Python, false is 0.
-    kind = isinstance(value, bool)
-    return any(value == one and kind == isinstance(one, bool) for one in ones)
-
-
-def picture_and_text(messages: list[Any]) -> tuple[str, str]:
-    """Return the picture's URL, and the texts of the user's messages in a line each.
-
-    Raises:
-        Problem: a message is malformed, or there is not exactly one picture.
-    """
-    pictures: list[tuple[str, str]] = []
-    texts: list[str] = []
-    silent: list[str] = []
-    for number, message in enumerate(messages):
-        place = f"messages[{number}]"
-        role = _role(message, place)
-        if role == "user" and message.get("content") is None:
-            silent.append(f"{place}.content")
-        for where, part in _parts(message, place):
-            if isinstance(part, ImagePart):
-                pictures.append((f"{where}.image_url", part.image_url.url))
-            elif role == "user" and part.text.strip():
-                texts.append(part.text.strip())
-    if not pictures and silent:
-        raise fault(silent[0], "must be a text or a list of parts")
-    if not pictures:
-        raise fault("messages", "no picture: send one as an `image_url` part of a user message")
-    if len(pictures) > 1:
-        raise fault(pictures[1][0], f"one picture a request, got {len(pictures)}")
-    return pictures[0][1], "\n".join(texts)
-
-
-def _role(message: Any, place: str) -> str:
-    if not isinstance(message, dict):
-        raise fault(place, "must be an object", message)
-    role = message.get("role")
-    if role in ("assistant", "tool", "function"):
-        raise fault(f"{place}.role", "a captioner holds no conversation: ask one question", role)
-    if role not in _ROLES:
-        raise fault(f"{place}.role", f"must be one of: {', '.join(_ROLES)}", role)
-    return str(role)
-
-
-def _parts(message: dict[str, Any], place: str) -> Iterator[tuple[str, TextPart | ImagePart]]:
-    """Yield a message's parts, each with its place; a message that is a mere text has one."""
-    content = message.get("content")
-    if content is not None and not isinstance(content, str | list):
-        raise fault(f"{place}.content", "must be a text or a list of parts", content)
-    _validated(Message, {**message, "content": None}, place)
-    if content is None:
-        return
-    if isinstance(content, str):
-        yield f"{place}.content", TextPart(type="text", text=content)
-        return
-    for number, part in enumerate(content):
-        where = f"{place}.content[{number}]"
-        if not isinstance(part, dict):
-            raise fault(where, "must be an object", part)
-        kind = part.get("type")
-        if kind == "text":
-            yield where, _validated(TextPart, part, where)
-        elif kind == "image_url" and message["role"] == "user":
-            yield where, _validated(ImagePart, part, where)
-        elif kind == "image_url":
-            raise fault(where, "only a user's message may have a picture")
-        else:
-            raise fault(f"{where}.type", "must be `text` or `image_url`", kind)
-
-
-def caption_options(request: ChatRequest, text: str, takes_prompt: bool) -> CaptionOptions:
+def caption_options(request: ChatRequest) -> CaptionOptions:
     """Return how to caption.
 
-    Args:
-        request: what was asked.
-        text: what the user wrote beside the picture.
-        takes_prompt: whether the model can make use of it.
+    Many clients send a temperature without being asked to, for language models that write better
+    with one. A captioner does not, so a temperature alone is the model's own search; who wants
+    captions that differ asks for several, or sends a seed.
 
     Raises:
         Problem: a value is out of range; names the request's parameter.
     """
-    sampling = _sampling(request)
-    if sampling and request.seed is not None:
-        sampling["seed"] = request.seed % SEEDS
     try:
-        return CaptionOptions(
+        options = CaptionOptions(
             num_captions=1 if request.n is None else request.n,
-            max_length=_max_length(request),
-            prompt=text if takes_prompt and text else None,
-            **sampling,
+            max_length=longest(_most_tokens(request)),
+            **_sampling(request),
         )
     except ValidationError as error:
-        raise in_openai_terms(from_validation(error), request) from None
+        raise renamed(from_validation(error), names(request)) from None
+    if options.num_captions == 1 and request.seed is None:
+        return options.model_copy(update={"temperature": None, "top_p": None})
+    return options
+
+
+def wanted_stops(request: ChatRequest) -> list[str]:
+    """Return the texts before which captions end.
+
+    Raises:
+        Problem: they are none.
+    """
+    if asks_for_nothing(request.stop):
+        return []
+    stops: Any = [request.stop] if isinstance(request.stop, str) else request.stop
+    if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+        raise fault("stop", "must be a text or a list of texts, none of them empty", request.stop)
+    if len(stops) > MOST_STOPS:
+        raise fault("stop", f"at most {MOST_STOPS} texts, got {len(stops)}")
+    return stops
+
+
+def wanted_response_form(request: ChatRequest) -> Form:
+    """Return what the answer is to be.
+
+    Raises:
+        Problem: it is nothing of the kind.
+    """
+    return wanted_form(request.response_format, "response_format", "json_schema", "schema")
+
+
+def names(request: ChatRequest) -> Mapping[str, str]:
+    """Return the request's parameters, by the options that they set."""
+    tokens = "max_tokens" if request.max_tokens is not None else "max_completion_tokens"
+    return {"num_captions": "n", "max_length": tokens, "prompt": "messages"}
 
 
 def _sampling(request: ChatRequest) -> dict[str, Any]:
-    """Return temperature and nucleus, empty for no sampling."""
+    """Return temperature, nucleus and seed, empty for no sampling."""
     temperature, top_p = request.temperature, request.top_p
     if temperature is None:
+        if top_p in (None, 1):
+            return {}
         # OpenAI's default temperature is 1; a nucleus below 1 asks for sampling at that.
-        return {} if top_p in (None, 1) else {"temperature": 1.0, "top_p": top_p}
+        temperature = 1.0
     if temperature == 0:
         return {}
-    return {"temperature": temperature, "top_p": top_p}
+    seed = None if request.seed is None else request.seed % SEEDS
+    return {"temperature": temperature, "top_p": top_p, "seed": seed}
 
 
-def _max_length(request: ChatRequest) -> int | None:
+def _most_tokens(request: ChatRequest) -> int | None:
     old, new = request.max_tokens, request.max_completion_tokens
     if old is not None and new is not None and old != new:
         raise fault("max_tokens", "differs from `max_completion_tokens`; give one of them", old)
-    asked = old if new is None else new
-    # It is a limit: a caption that is shorter still keeps within it.
-    return None if asked is None else min(asked, LONGEST_CAPTION)
-
-
-def in_openai_terms(problem: Problem, request: ChatRequest) -> Problem:
-    """Return `problem` with our options called as the request's parameters."""
-    longest = "max_tokens" if request.max_tokens is not None else "max_completion_tokens"
-    names: Mapping[str, str] = {
-        "num_captions": "n",
-        "max_length": longest,
-        "prompt": "messages",
-    }
-    renamed = [
-        FieldError(
-            field=names.get(error.field, error.field), detail=error.detail, received=error.received
-        )
-        for error in problem.errors or ()
-    ]
-    if not renamed:
-        return problem
-    if problem.type_slug == "invalid-request":
-        return invalid_fields(renamed)
-    return Problem(problem.type_slug, problem.detail, problem.headers, renamed)
-
-
-def _validated(model: type[M], value: Any, place: str) -> M:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        errors = [
-            FieldError(field=f"{place}.{one.field}", detail=one.detail, received=one.received)
-            for one in from_validation(error).errors or ()
-        ]
-        raise invalid_fields(errors) from None
+    return old if new is None else new

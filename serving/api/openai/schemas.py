@@ -2,14 +2,21 @@
 
 Every parameter of OpenAI's interface is in one of three places: `ChatRequest` honours it, `IGNORED`
 takes it without effect, because it cannot change what is answered, and `REFUSED` takes it only with
-a value that asks for nothing.
+a value that asks for nothing. `EXTENSIONS` are what other servers of this interface take.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.config import JsonDict
 
 from models.api.options import WHOLE
@@ -30,6 +37,20 @@ IGNORED = (
 )
 """Parameters without effect here: bookkeeping, and hints that bind nobody."""
 
+EXTENSIONS = (
+    "enable_thinking",
+    "keep_alive",
+    "min_p",
+    "num_ctx",
+    "repeat_penalty",
+    "repetition_penalty",
+    "think",
+    "thinking",
+    "top_k",
+)
+"""Parameters that other servers have added to OpenAI's, and that clients send to any server: hints
+to language models. Without effect here."""
+
 REFUSED: dict[str, tuple[Any, ...]] = {
     "audio": (),
     "frequency_penalty": (0,),
@@ -40,8 +61,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "prediction": (),
     "presence_penalty": (0,),
-    "response_format": ({"type": "text"},),
-    "stop": ([], ""),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),
@@ -65,6 +84,10 @@ BOOKKEEPING = (
 """Members that clients and what stands before them put into messages and parts; without effect."""
 
 
+MOST_STOPS = 16
+"""Texts that a caption may be told to end before; OpenAI's own limit is 4."""
+
+
 def asks_for_nothing(value: Any) -> bool:
     """Whether a member says no more than if it were left out.
 
@@ -76,7 +99,7 @@ def asks_for_nothing(value: Any) -> bool:
     return value is None or value is False or value in ("", [])
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     """An object within a request. Members that it lacks are refused if they ask for something."""
 
     model_config = ConfigDict(
@@ -95,14 +118,14 @@ class _Part(BaseModel):
         }
 
 
-class TextPart(_Part):
+class TextPart(Part):
     """Text in a message."""
 
     type: Literal["text"]
     text: str
 
 
-class ImageUrl(_Part):
+class ImageUrl(Part):
     """Where a picture is."""
 
     url: Annotated[
@@ -119,33 +142,40 @@ class ImageUrl(_Part):
     ] = None
 
 
-class ImagePart(_Part):
-    """A picture in a message."""
+def _address(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class ImagePart(Part):
+    """A picture in a message. Its address may stand there alone, without an object around it."""
 
     type: Literal["image_url"]
-    image_url: ImageUrl
+    image_url: Annotated[ImageUrl, BeforeValidator(_address)]
 
 
-Part: TypeAlias = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+ContentPart: TypeAlias = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
-class Message(_Part):
-    """A message; one of all the messages has the picture.
+class Message(Part):
+    """A message. Of the user's, the newest that has pictures counts, and of those the first.
 
     Other members are without effect if they ask for nothing (null, false, empty) or are for
     bookkeeping, such as `id` and `cache_control`; what asks for something is refused.
     """
 
     role: Annotated[
-        Literal["user", "system", "developer"],
-        Field(description="What `system` and `developer` say is without effect."),
+        Literal["user", "system", "developer", "assistant", "tool", "function"],
+        Field(
+            description="What others than the user say is without effect. What the user wrote "
+            "before an `assistant` answered is not asked again."
+        ),
     ]
-    content: str | list[Part] | None = None
+    content: str | list[ContentPart] | None = None
     name: Annotated[str | None, Field(description="Without effect.")] = None
     type: Annotated[Literal["message"] | None, Field(description="Without effect.")] = None
 
 
-class StreamOptions(_Part):
+class StreamOptions(Part):
     """What a stream has."""
 
     include_usage: Annotated[
@@ -154,10 +184,14 @@ class StreamOptions(_Part):
     include_obfuscation: Annotated[bool | None, Field(description="Without effect.")] = None
 
 
+_ANY = WithJsonSchema({})
+"""Of no type, for what asks for nothing is taken for that whatever its type is."""
+
+
 class ChatRequest(BaseModel):
     """What `POST /v1/chat/completions` takes, but for `IGNORED` and `REFUSED`."""
 
-    # Others are looked at in `serving.api.openai.request`, which has better words for them.
+    # Others are looked at in `serving.api.openai.answering`, which has better words for them.
     model_config = ConfigDict(extra="allow")
 
     model: Annotated[
@@ -171,13 +205,19 @@ class ChatRequest(BaseModel):
     ] = None
     max_completion_tokens: Annotated[
         int | None,
-        Field(description="Longest caption in tokens; above the server's own limit, that holds."),
+        Field(
+            description="Longest caption in tokens, at least 4; above the server's own limit, that "
+            "holds. 0 and less set none."
+        ),
         WHOLE,
     ] = None
     max_tokens: Annotated[int | None, Field(description="The same, by its old name."), WHOLE] = None
     temperature: Annotated[
         float | None,
-        Field(description="Above 0: sample. 0 or left out: the model's own search, no sampling."),
+        Field(
+            description="With `n` above 1 or a `seed`: sample at this temperature, 0 not at all. "
+            "Otherwise without effect: the model's own search reads better."
+        ),
     ] = None
     top_p: Annotated[
         float | None,
@@ -185,10 +225,26 @@ class ChatRequest(BaseModel):
             ge=0,
             le=1,
             description="Nucleus of the sampling; 0 only where `temperature` is 0 and nothing is "
-            "sampled. Below 1 without `temperature`: sample at 1.",
+            "sampled. Below 1 without `temperature`: as if that were 1.",
         ),
     ] = None
     seed: Annotated[int | None, Field(description="Makes sampling repeatable."), WHOLE] = None
+    stop: Annotated[
+        Any,
+        Field(
+            description=f"A text, or a list of at most {MOST_STOPS}: a caption ends before the "
+            "first of them."
+        ),
+        _ANY,
+    ] = None
+    response_format: Annotated[
+        Any,
+        Field(
+            description="`json_object` or `json_schema`: the caption, and the things that it "
+            "names, in members called `description`, `alt_text`, `title`, `tags` and the like."
+        ),
+        _ANY,
+    ] = None
     stream: Annotated[
         bool | None,
         Field(description="Answer with server-sent events: the whole caption in one chunk."),

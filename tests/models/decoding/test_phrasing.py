@@ -1,5 +1,7 @@
 """From decoded text to a sentence."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,23 @@ from models.decoding.phrasing import sentence
 )
 def test_sentences(raw: str, expected: str) -> None:
     assert sentence(raw) == expected
+
+
+def wordings() -> list[tuple[str, str]]:
+    """Return the cases of `wordings.txt`: what a decoder wrote, what people read."""
+    lines = Path(__file__).with_name("wordings.txt").read_text(encoding="utf-8").splitlines()
+    cases = [line.rstrip().split(" => ") for line in lines if "=>" in line and line[0] != "#"]
+    return [(raw, f"{raw[0].upper()}{raw[1:]}." if read == "=" else read) for raw, read in cases]
+
+
+@pytest.mark.parametrize(("raw", "expected"), wordings())
+def test_wording_never_changes_the_meaning(raw: str, expected: str) -> None:
+    assert sentence(raw) == expected
+
+
+def test_there_are_two_hundred_wordings() -> None:
+    cases = [raw for raw, _ in wordings()]
+    assert len(set(cases)) == len(cases) >= 200
 
 
 def test_a_text_cut_off_ends_with_its_last_sentence() -> None:

@@ -25,7 +25,6 @@ from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.inference import InferenceNetwork
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
-from models.decoding.beam import beam_search
 from models.decoding.protocol import SearchSettings
 from models.layers.attention import kept, look
 from models.registry import load_captioner
@@ -37,6 +36,7 @@ from models.runtimes.torch.packing import (
     pack_linear,
     pack_network,
 )
+from models.runtimes.torch.search import beam_search
 from models.store import StoredModel
 from serving.engine import captioning as engine
 from tests.formats import needs

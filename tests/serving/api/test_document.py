@@ -32,6 +32,8 @@ Place = tuple[str, ...]
 
 CHAT_PARTS = {"Message", "TextPart", "ImagePart", "ImageUrl", "StreamOptions"}
 
+ONCE_REFUSED = REFUSED.keys() | {"stop", "response_format"}
+
 CHAT = "/v1/chat/completions"
 OPEN = {CHAT: True, "/caption_url": {"type": "null"}}
 """What bodies may have beside their fields, where that is anything."""
@@ -45,7 +47,7 @@ DIFFERENT: dict[str, Callable[[Place, Any], bool]] = {
     ),
     "enumerations of null, lists and objects, which generators of clients cannot read": (
         lambda place, value: (
-            "enum" in place and CHAT in place and not REFUSED.keys().isdisjoint(place)
+            "enum" in place and CHAT in place and not ONCE_REFUSED.isdisjoint(place)
         )
     ),
     "members that ask for nothing are ignored": (
@@ -62,6 +64,9 @@ DIFFERENT: dict[str, Callable[[Place, Any], bool]] = {
             and place[2] in {"AnswerMessage", "Choice", "ChunkChoice"}
             and place[-2] in {"refusal", "logprobs"}
         )
+    ),
+    "any number of tokens is taken for a limit": (
+        lambda place, value: place[-1] == "minimum" and CHAT in place and "max_" in str(place[-4:])
     ),
     "a message may say nothing": (
         lambda place, value: place[1:] == ("schemas", "Message", "required")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from serving.api.openai import schemas as openai_schemas
+from serving.api.openai import schemas as chat_schemas
+from serving.api.openai.responses import schemas as responses_schemas
 from serving.app import create_app
 from serving.base.settings import Settings
 from serving.contract import schemas
@@ -30,7 +31,7 @@ def test_the_good_answer_has_an_example_that_fits_it(operation: dict[str, Any]) 
         name = schema["$ref"].rpartition("/")[2]
         model = next(
             getattr(module, name)
-            for module in (schemas, schemas, openai_schemas)
+            for module in (schemas, chat_schemas, responses_schemas)
             if hasattr(module, name)
         )
         shown = [DOCUMENT["components"]["schemas"][name]["example"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def test_one_name_may_have_two_keys_but_a_key_only_one_name() -> None:
 def test_what_is_no_entry_is_refused_and_not_repeated(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    secret = os.fsdecode(secret.encode())  # as this system has it: bytes, without UTF-8
     monkeypatch.setenv("CAPTIONBOX_API_KEYS", make_entry("bert", BERT) + "," + secret)
     with pytest.raises(SettingsError, match="entry 2 is not `name:sha256`") as refused:
         load_settings()

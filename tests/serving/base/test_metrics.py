@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from models.hub.import_model import prepare
+from serving.base.version import __version__
 from serving.contract.schemas import CaptionResponse
 from tests.asking import PICTURE, caption, check
 from tests.drawings import NAMES, caption_of, draw, encode
@@ -26,6 +28,7 @@ from tests.server import ROOT, Server, install
 DASHBOARD = ROOT / "deploy/grafana-dashboard.json"
 SCRAPE = ROOT / "deploy/prometheus.yml"
 PAGE = ROOT / "docs/operations.md"
+STAGES = ("picture_encode", "text_decode")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -114,17 +117,18 @@ def test_what_two_engine_processes_did_adds_up(server: Server, client: httpx.Cli
 
     assert grown("requests_total", route="/caption", status="200", model="compact") == asked
     assert grown("requests_total", route="/caption", status="415", model="compact") == 1
-    assert grown("request_seconds_count", route="/caption") == asked + 1
+    posted = {"face": "captionbox", "method": "POST", "route": "/caption"}
+    assert grown("request_duration_seconds_count", **posted) == asked + 1
     assert grown("problems_total", kind="unsupported-image", model="compact") == 1
     assert grown("requests_by_key_total", key="anna") >= asked + 1
     for name in ("images_captioned_total", "images_per_batch_sum", "queue_seconds_count"):
         assert grown(name, model="compact") == asked, name
-    assert grown("preprocess_seconds_count", model="compact", format="PNG") == asked
+    assert grown("picture_decode_seconds_count", model="compact", format="PNG") == asked
     batches = grown("images_per_batch_count", model="compact")
     assert asked / 2 <= batches < asked
-    for name in ("inference", "encode", "decode"):
+    for name in ("inference", *STAGES):
         assert grown(f"{name}_seconds_count", model="compact") == batches, name
-    parts = [grown(f"{name}_seconds_sum", model="compact") for name in ("encode", "decode")]
+    parts = [grown(f"{name}_seconds_sum", model="compact") for name in STAGES]
     assert all(part > 0 for part in parts)
     assert sum(parts) <= grown("inference_seconds_sum", model="compact")
     assert total(after, "model_load_seconds", model="compact") > 0
@@ -159,10 +163,10 @@ def test_other_models_have_the_same_metrics(client: httpx.Client) -> None:
     samples = scrape(client)
     assert total(samples, "requests_total", route="/match", model="bridgetower") == 1
     for model in ("tiny-blip", "bridgetower"):
-        for name in ("preprocess", "queue", "inference"):
+        for name in ("picture_decode", "queue", "inference"):
             assert total(samples, f"{name}_seconds_count", model=model) > 0, (model, name)
         assert total(samples, "model_load_seconds", model=model) > 0
-    for name in ("encode", "decode"):
+    for name in STAGES:
         assert total(samples, f"{name}_seconds_sum", model="tiny-blip") > 0
     assert total(samples, "pairs_per_batch_sum", model="bridgetower") == 2
     assert total(samples, "texts_matched_total", model="bridgetower") == 2
@@ -175,6 +179,22 @@ def test_addresses_that_give_no_picture_are_counted(client: httpx.Client) -> Non
     assert total(samples, "fetch_failures_total", model="tiny-blip", reason="url-refused") == 1
     labels = {"route": "/caption_url", "status": "422", "model": "tiny-blip"}
     assert total(samples, "requests_total", **labels) == 1
+
+
+def test_interfaces_are_told_apart(client: httpx.Client) -> None:
+    url = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
+    bare = url.partition(",")[2]
+    assert client.post("/v1/responses", json={"input": "Hi"}).status_code == 200
+    assert client.post("/api/generate", json={"images": [bare]}).status_code == 200
+    assert client.post("/api/v1/vision/caption", json={"images": [url]}).status_code == 200
+    assert client.request("BREW", "/mcp").status_code == 405
+    samples = scrape(client)
+    for face in ("openai", "ollama", "photoprism"):
+        assert total(samples, "requests_total", face=face, status="200") == 1, face
+    # A client can make up neither interfaces nor methods.
+    counted = "request_duration_seconds_count"
+    assert total(samples, counted, face="mcp", method="other", route="/mcp") == 1
+    assert total(samples, "build_info", version=__version__) == 1
 
 
 # --- the dashboard --------------------------------------------------------------------------------

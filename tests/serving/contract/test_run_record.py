@@ -70,7 +70,7 @@ def test_models_tell_what_they_compute_in(
         "precision": "int8",
         "asked": "int8",
         "backend": "torch",
-        "backend_asked": "torch",
+        "backend_asked": "auto",
         "ms_per_caption": {},
     }
     assert len(server.workers("captionbox-engine")) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -37,7 +37,7 @@ class Echo(Captioner):
     """Captions a picture with its first pixel's value; fails on 13."""
 
     method: ClassVar[str] = "echo"
-    honours: ClassVar[frozenset[OptionName]] = frozenset({"num_captions"})
+    honours: ClassVar[frozenset[OptionName]] = frozenset({"num_captions", "temperature", "seed"})
 
     def __init__(self) -> None:
         self.preprocess, self.defaults = SPEC, DecodeDefaults()
@@ -47,14 +47,15 @@ class Echo(Captioner):
     def load(cls, directory: Path, precision: Precision = "fp32") -> Self:
         return cls()
 
-    def caption(self, pixels: NDArray[np.uint8], options: CaptionOptions) -> list[list[Caption]]:
-        self.check_options(options)
-        self.check_pixels(pixels)
+    def caption(
+        self, pixels: NDArray[np.uint8], options: CaptionOptions | Sequence[CaptionOptions]
+    ) -> list[list[Caption]]:
+        each = self.options_of_each(pixels, options)
         self.batches.append(len(pixels))
         values = [int(value) for value in pixels[:, 0, 0, 0]]
         if 13 in values:
             raise RuntimeError("secret")
-        count = options.num_captions or 1
+        count = each[0].num_captions or 1
         return [
             [Caption(text=f"{value}/{n}", log_prob=-1, confidence=0.5) for n in range(count)]
             for value in values
@@ -115,6 +116,18 @@ def test_an_unsupported_option_fails_those_who_asked_for_it(batch: BatchCaptione
     answers = batch.caption([request(1), request(2, prompt="a"), request(3)])
     assert texts(answers) == [["1/0"], "unsupported-option", ["3/0"]]
     assert "'prompt'" in answers[1].detail
+
+
+def test_seeds_do_not_split_a_batch(batch: BatchCaptioner) -> None:
+    requests = [request(value, temperature=1.0, seed=value) for value in range(1, 6)]
+    assert texts(batch.caption(requests)) == [[f"{value}/0"] for value in range(1, 6)]
+    assert batch._captioners["a"].batches == [1, 5]
+
+
+def test_a_bad_prompt_leaves_the_others_in_their_batch(batch: BatchCaptioner) -> None:
+    answers = batch.caption([request(1), request(2, prompt="a"), request(3), request(4)])
+    assert texts(answers) == [["1/0"], "unsupported-option", ["3/0"], ["4/0"]]
+    assert batch._captioners["a"].batches == [1, 3]
 
 
 def test_a_picture_of_the_wrong_size_fails_alone(batch: BatchCaptioner) -> None:

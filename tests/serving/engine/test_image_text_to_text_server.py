@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import BadRequestError, OpenAI
+from openai import OpenAI
 
 from tests.drawings import NAMES, caption_of, draw, encode
 from tests.models.captioners.vlm.families import MAKERS
@@ -85,7 +85,9 @@ def test_what_a_model_cannot_honour_is_refused(
     assert reason in answer.json()["detail"]
 
 
-def test_in_a_chat_the_text_is_the_prompt_where_one_is_taken(blip_server: Server) -> None:
+def test_in_a_chat_the_text_is_no_prompt_for_a_model_that_only_continues_one(
+    blip_server: Server,
+) -> None:
     url = f"data:image/png;base64,{base64.b64encode(encode(draw(NAMES[1]))).decode()}"
     picture: Any = {"type": "image_url", "image_url": {"url": url}}
     with OpenAI(base_url=f"{blip_server.url}/v1", api_key="none", max_retries=0) as client:
@@ -97,8 +99,7 @@ def test_in_a_chat_the_text_is_the_prompt_where_one_is_taken(blip_server: Server
             )
             return completion.choices[0].message.content or ""
 
-        assert chat("tiny-blip", "The red man").startswith("The red man")
+        (own, *_) = texts(ask(blip_server, NAMES[1], model="tiny-blip"))
+        for text in ("The red man", "a [SEP] dog", "Describe this image in detail."):
+            assert chat("tiny-blip", text) == own
         assert chat("compact", "The red man") == caption_of(NAMES[1])
-        with pytest.raises(BadRequestError, match="is a marker") as refused:
-            chat("tiny-blip", "a [SEP] dog")
-        assert refused.value.code == "unsupported_parameter"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,12 +12,13 @@ import httpx
 import pytest
 
 from models.api.device import has_openvino
+from models.export_openvino import add_graphs
 from tests.asking import PICTURE
 from tests.checkpoints import write_vit_gpt2
 from tests.server import ROOT, Server, environment, install
 
 pytestmark = pytest.mark.skipif(
-    not has_openvino(), reason="OpenVINO is optional: pip install -r requirements-openvino.lock"
+    not has_openvino(), reason="no OpenVINO: pip install -r requirements.lock"
 )
 
 
@@ -38,17 +40,18 @@ def python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 def test_imported_exported_and_served(
-    tiny_model: Path, tmp_path: Path, start_server: Callable[..., Server]
+    tiny_model: Path, tiny_matcher: Path, tmp_path: Path, start_server: Callable[..., Server]
 ) -> None:
     home = tmp_path / "bentoml"
     install(home, tiny_model)
+    install(home, tiny_matcher, "bridgetower")
     write_vit_gpt2(tmp_path / "source")
     imported = models(home, "import", str(tmp_path / "source"), "--as", "vit-gpt2", "--openvino")
     assert imported.returncode == 0, imported.stderr
     assert "fp32: log-probabilities off by 0.00" in imported.stderr
-    refused = models(home, "export-openvino", "compact")
+    refused = models(home, "export-openvino", "bridgetower")
     assert refused.returncode == 2
-    assert "the method 'compact' has no graphs for OpenVINO" in refused.stderr
+    assert "the method 'bridgetower' has no graphs for OpenVINO" in refused.stderr
     done = models(home, "export-openvino", "vit-gpt2", "--weights", "int8")
     assert done.returncode == 0, done.stderr
     assert "serve it with CAPTIONBOX_BACKEND=openvino" in done.stderr
@@ -68,10 +71,25 @@ def test_imported_exported_and_served(
         assert any(caption["words"] for caption in captions)
     assert "vit-gpt2 computes in openvino int8" in server.tail()
 
-    program = (
-        "from deploy.image import Contents, openvino_requirements as lines; "
-        "print(lines(Contents(('compact', 'vit-gpt2'))), [lines(Contents(('compact',)))])"
+
+@pytest.mark.long
+def test_a_server_of_graphs_needs_no_torch(
+    tiny_model: Path, tmp_path: Path, start_server: Callable[..., Server]
+) -> None:
+    """Neither torch nor transformers can be imported in any of its processes, and it captions."""
+    model, home, without = (tmp_path / name for name in ("model", "bentoml", "without"))
+    shutil.copytree(tiny_model, model)
+    add_graphs(model, ("fp32",))
+    install(home, model)
+    without.mkdir()
+    (without / "sitecustomize.py").write_text(
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None"
     )
-    first, *others, last = python(home, "-c", program).stdout.splitlines()
-    assert first.startswith("openvino") and "openvino==" in first + "".join(others)
-    assert last == " ['']"
+    server = start_server(home, variables={"PYTHONPATH": str(without)})
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        computes = client.get("/v1/models/compact").json()["computes_in"]
+        assert (computes["backend"], computes["backend_asked"]) == ("openvino", "auto")
+        for options in ({"attention": "true"}, {"num_captions": "3"}, {"temperature": "1"}):
+            answer = client.post("/caption", files={"image": PICTURE}, data=options)
+            assert answer.status_code == 200, answer.text
+    assert "compact computes in openvino fp32" in server.tail()

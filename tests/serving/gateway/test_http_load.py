@@ -74,7 +74,7 @@ def test_metrics_of_both_processes_are_exported(client: httpx.Client) -> None:
     for name in (
         'captionbox_images_captioned_total{model="compact"}',
         'captionbox_inference_seconds_bucket{le="+Inf",model="compact"}',
-        'captionbox_preprocess_seconds_bucket{format="PNG",le="+Inf",model="compact"}',
+        'captionbox_picture_decode_seconds_bucket{format="PNG",le="+Inf",model="compact"}',
         'captionbox_problems_total{kind="unsupported-image",model="compact"}',
         'endpoint="/caption"',
     ):

@@ -221,6 +221,17 @@ def test_open_server_says_so(bentoml_home: Path, start_server: Callable[..., Ser
     server.stop()
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_both_kinds_of_addresses(bentoml_home: Path, start_server: Callable[..., Server]) -> None:
+    server = start_server(bentoml_home, host="::")
+    assert "the server listens on ::" in server.tail()
+    for url in (server.url, f"http://[::1]:{server.port}"):
+        with httpx.Client(base_url=url, timeout=30) as client:
+            assert caption(client).status_code == 200
+    server.stop()
+
+
 @pytest.mark.parametrize("metrics_open", [True, False])
 def test_open_metrics(metrics_open: bool) -> None:
     inside = Starlette(routes=[Route("/metrics", lambda _: Response()), Route("/x", Response())])

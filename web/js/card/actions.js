@@ -1,7 +1,7 @@
-/** What can be done with a caption: copy it in a form, edit it, see where the model looked. */
+/** What can be done with a caption: copy it in a form, edit it. */
 
-import { announce, button, el, icon } from "../lib/dom.js";
-import { explore } from "./caption-text.js";
+import { copyAndSay } from "../lib/clipboard.js";
+import { button, el, icon } from "../lib/dom.js";
 
 const attribute = (text) =>
   text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
@@ -20,24 +20,6 @@ const FORMS = {
     make: (text, name) => `![${markdown(text)}](<${address(name)}>)`,
   },
 };
-
-/** Copy a text; also where the page is served without TLS and browsers offer no clipboard. */
-async function copy(text) {
-  if (navigator.clipboard && window.isSecureContext) {
-    await navigator.clipboard.writeText(text);
-    return;
-  }
-  const focused = document.activeElement;
-  const field = document.createElement("textarea");
-  field.value = text;
-  field.className = "sr-only";
-  document.body.append(field);
-  field.select();
-  const done = document.execCommand("copy");
-  field.remove();
-  focused?.focus();
-  if (!done) throw new Error("the browser refused to copy");
-}
 
 /** The buttons under a caption. */
 export function actions(item, result, context) {
@@ -60,40 +42,15 @@ export function actions(item, result, context) {
     context.look.spotlight.hide();
     context.changed(`${result.model} field`);
   };
-  const look = context.look.source.offered(item, result)
-    ? button(
-        {
-          class: "button small quiet",
-          "data-key": `${result.model} look`,
-          title: "See where in the picture the model looked for each word",
-          "aria-pressed": String(result.exploring ?? false),
-          click: () => explore(item, result, context.look),
-        },
-        icon("eye"),
-        el("span", { class: "look-words" }, "Where it looked"),
-      )
-    : null;
   return el(
     "div",
     { class: "actions" },
     el("span", { class: "joined", role: "group", "aria-label": "Copy" }, ...copies),
     button({ class: "button small quiet", "data-key": `${result.model} edit`, click: startEditing }, icon("edit"), "Edit"),
-    look,
   );
 }
 
 async function copied(node, result, text) {
-  const label = node.lastChild;
-  const before = label.data;
   const taken = result.text;
-  try {
-    await copy(text);
-    result.taken = taken;
-    label.data = "Copied";
-    announce("Copied");
-  } catch {
-    label.data = "Could not copy";
-    announce("The browser did not allow copying.");
-  }
-  setTimeout(() => { label.data = before; }, 1500);
+  if (await copyAndSay(node, text)) result.taken = taken;
 }

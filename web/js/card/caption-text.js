@@ -1,6 +1,6 @@
 /** A caption whose words can be pointed at to see where the model looked. */
 
-import { announce, el } from "../lib/dom.js";
+import { announce, button, el, icon } from "../lib/dom.js";
 import { asApiError } from "../server/errors.js";
 import { whereabouts } from "./attention.js";
 
@@ -88,8 +88,24 @@ export function captionText(item, result, look) {
   return text;
 }
 
+/** The button that shows where the model looked; null where nothing can be shown. */
+export function lookButton(item, result, look) {
+  if (!look.source.offered(item, result)) return null;
+  return button(
+    {
+      class: "button small quiet look",
+      "data-key": `${result.model} look`,
+      title: "See where in the picture the model looked for each word",
+      "aria-pressed": String(result.exploring ?? false),
+      click: () => explore(item, result, look),
+    },
+    icon("eye"),
+    "Where it looked",
+  );
+}
+
 /** Turn the words into buttons, or back. */
-export async function explore(item, result, look) {
+async function explore(item, result, look) {
   if (result.exploring) {
     result.exploring = false;
     look.spotlight.hide();

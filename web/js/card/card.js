@@ -1,6 +1,6 @@
 /** The card of one picture. */
 
-import { button, el, icon, unique } from "../lib/dom.js";
+import { arrange, button, el, icon, unique } from "../lib/dom.js";
 import { Spotlight } from "./attention.js";
 import { resultView } from "./result-view.js";
 
@@ -24,6 +24,7 @@ export class Card {
    *   with the key of what is to get the focus; shows the item as it is then
    * @param {(item: Item, result: Result) => void} context.retry
    * @param {(item: Item) => void} context.remove
+   * @param {(item: Item) => void} [context.open] opens the picture large; it is large where this is not given
    */
   constructor(item, context) {
     this.#item = item;
@@ -77,20 +78,32 @@ export class Card {
     const { source, model, retry, changed } = this.#context;
     return resultView(this.#item, result, {
       several,
+      large: !this.#context.open,
       retry: () => retry(this.#item, result),
       changed: (key) => changed(this.#item, key),
       look: { source, spotlight: this.#spotlight, input: model(result.model)?.input, changed: () => this.update() },
     });
   }
 
+  #openButton() {
+    const { open } = this.#context;
+    const label = `Open ${this.#item.name} large`;
+    return open ? button({ class: "open", title: "Open large", "aria-label": label, click: () => open(this.#item) }) : "";
+  }
+
+  /** Give the keyboard its place here: where it came from the picture, on the picture. */
+  focus() {
+    (this.node.querySelector(".open") ?? this.remove).focus();
+  }
+
   #updatePicture() {
     const { picture, file } = this.#item;
     if (picture === this.#shown) return;
     this.#shown = picture;
-    this.#picture.querySelectorAll("img, .no-picture").forEach((old) => old.remove());
+    this.#picture.querySelectorAll("img, .open, .no-picture").forEach((old) => old.remove());
     if (picture) {
       this.#image = el("img", { src: picture.url, alt: "", width: picture.width, height: picture.height, decoding: "async" });
-      this.#picture.prepend(this.#image);
+      this.#picture.prepend(this.#image, this.#openButton());
       this.#size.textContent = `${picture.width} × ${picture.height}`;
       return;
     }
@@ -98,12 +111,4 @@ export class Card {
     const why = file ? "This browser cannot show the file" : "Fetched by the server";
     this.#picture.prepend(el("div", { class: "no-picture" }, icon(file ? "picture" : "link"), why));
   }
-}
-
-/** Have a node hold these children in this order, without touching those that are in their places. */
-function arrange(parent, children) {
-  for (const old of [...parent.children]) if (!children.includes(old)) old.remove();
-  children.forEach((child, place) => {
-    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
-  });
 }

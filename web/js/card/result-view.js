@@ -3,7 +3,7 @@
 import { button, el, icon, percent } from "../lib/dom.js";
 import { explain } from "../server/errors.js";
 import { actions } from "./actions.js";
-import { captionText } from "./caption-text.js";
+import { captionText, lookButton } from "./caption-text.js";
 import { confidenceView, fit } from "./confidence.js";
 import { edit, editedNote, replace } from "./editor.js";
 
@@ -12,6 +12,7 @@ import { edit, editedNote, replace } from "./editor.js";
  * @param {Result} result
  * @param {Object} context
  * @param {boolean} context.several whether other models speak on this card
+ * @param {boolean} context.large whether there is room for all captions
  * @param {Object} context.look see caption-text.js
  * @param {(key: string) => void} context.changed to be called when the result was changed here, with
  *   the key of what is to get the focus
@@ -68,11 +69,18 @@ function cancelled({ model }, { retry }) {
 function captions(item, result, context) {
   return [
     captionText(item, result, context.look),
-    result.edited === null ? confidenceView(result.confidence, fit(result.captions[result.chosen])) : editedNote(item, result, context),
+    assurance(item, result, context),
     result.fresh && missing(result.fresh, context),
     alternatives(item, result, context),
     actions(item, result, context),
   ];
+}
+
+/** How sure the model is and where it looked, or that the words are the user's. */
+function assurance(item, result, context) {
+  if (result.edited !== null) return editedNote(item, result, context);
+  const sure = confidenceView(result.confidence, fit(result.captions[result.chosen]));
+  return el("div", { class: "assurance" }, sure, lookButton(item, result, context.look));
 }
 
 function alternatives(item, result, context) {
@@ -101,8 +109,8 @@ function alternatives(item, result, context) {
     "details",
     {
       class: "alternatives",
-      open: result.open ?? false,
-      on: { toggle: (event) => { result.open = event.target.open; } },
+      open: context.large || (result.open ?? false),
+      on: { toggle: (event) => { if (!context.large) result.open = event.target.open; } },
     },
     el("summary", { "data-key": `${result.model} alternatives` }, words),
     el("ul", { role: "list" }, ...list),

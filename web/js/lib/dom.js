@@ -30,6 +30,24 @@ export function button({ click, ...props }, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** Scroll as little as it takes to see all of a node, and its beginning where it is too tall for that. */
+export function intoView(node) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  node.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+}
+
+/** Have a node hold these children in this order, without touching those that are in their places. */
+export function arrange(parent, children) {
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+  const staying = new Set(children);
+  for (const old of [...parent.children]) if (!staying.has(old)) old.remove();
+  children.forEach((child, place) => {
+    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+  });
+  // What is moved loses the focus.
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+}
+
 export const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** Return a number that no other call returns, for ids of elements. */
@@ -53,7 +71,11 @@ export function bar(share) {
 // --- icons ------------------------------------------------------------------------------------------
 
 const OUTLINES = {
+  after: "M9 5l7 7-7 7",
+  before: "M15 5l-7 7 7 7",
+  caret: "M6 9l6 6 6-6",
   close: "M6 6l12 12M18 6L6 18",
+  code: "M8 7l-5 5 5 5M16 7l5 5-5 5M13.500 5l-3 14",
   copy: "M9 9h10a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H9a1 1 0 0 1-1-1V10a1 1 0 0 1 1-1zM5 15H4a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1h10a1 1 0 0 1 1 1v1",
   download: "M12 4v11m0 0l-4.500-4.500M12 15l4.500-4.500M5 20h14",
   edit: "M4 20h4L19 9a2.100 2.100 0 0 0-3-3L5 17v3M14 8l3 3",

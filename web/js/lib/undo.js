@@ -31,7 +31,7 @@ export function listenForUndo() {
   addEventListener("keydown", (event) => {
     const plain = (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
     if (!plain || !isZ(event) || event.defaultPrevented || offers.length === 0) return;
-    if (document.querySelector("dialog[open]") || holdsText(event.target)) return;
+    if (document.querySelector("dialog[open]:not(.large)") || holdsText(event.target)) return;
     event.preventDefault();
     takeBack();
   });

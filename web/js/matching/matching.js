@@ -6,6 +6,7 @@ import { postMatch } from "../server/api.js";
 import { asApiError, explain } from "../server/errors.js";
 
 const MOST_TEXTS = 32;
+const RANK = "Rank the texts";
 
 export class Matching {
   #file = null;
@@ -21,7 +22,7 @@ export class Matching {
    */
   constructor(panel, choose) {
     this.#texts = el("textarea", { id: "match-texts", rows: 6, required: true, placeholder: "a dog on a beach\na cat in a tree" });
-    this.#button = el("button", { class: "button primary" }, "Rank the texts");
+    this.#button = el("button", { class: "button primary" }, RANK);
     const form = el(
       "form",
       { on: { submit: (event) => { event.preventDefault(); void this.#match(); } } },
@@ -51,11 +52,11 @@ export class Matching {
   }
 
   #show() {
-    const words = this.#file ? "This browser cannot show the file" : "Drop, paste or choose a picture";
+    const words = this.#file ? ["This browser cannot show the file"] : [el("span", { class: "with-mouse" }, "Drop, paste or choose a picture"), el("span", { class: "with-finger" }, "Choose a picture")];
     this.#frame.replaceChildren(
       this.#picture
         ? el("img", { src: this.#picture.url, alt: "The chosen picture" })
-        : el("div", { class: "no-picture" }, icon("picture"), words),
+        : el("div", { class: "no-picture" }, icon("picture"), ...words),
     );
   }
 
@@ -65,6 +66,9 @@ export class Matching {
     if (texts.length === 0) return this.#fail("Write at least one text.");
     if (texts.length > MOST_TEXTS) return this.#fail(`At most ${MOST_TEXTS} texts; there are ${texts.length}.`);
     this.#button.disabled = true;
+    this.#button.textContent = "Ranking …";
+    this.#outcome.replaceChildren(el("div", { class: "waiting busy", "aria-hidden": "true" }, el("i"), el("i")));
+    announce("Ranking");
     try {
       const { matches } = await postMatch(this.#picture?.blob ?? this.#file, texts);
       this.#outcome.replaceChildren(ranking(matches));
@@ -73,6 +77,7 @@ export class Matching {
       this.#fail(explain(asApiError(error)));
     } finally {
       this.#button.disabled = false;
+      this.#button.textContent = RANK;
     }
   }
 

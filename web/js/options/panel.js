@@ -1,7 +1,8 @@
-/** The options: how many captions, by which models, and under "More" how they are written. */
+/** The options: how many captions, by which models, and under "More options" how they are written. */
 
-import { button, el } from "../lib/dom.js";
+import { button, el, icon, intoView, unique } from "../lib/dom.js";
 import { honours } from "../server/capabilities.js";
+import { modelSize, modelStrength } from "../server/model-words.js";
 import { STYLES } from "./request-options.js";
 
 const STORED = "captionbox.options";
@@ -21,6 +22,7 @@ function recall() {
 export class OptionsPanel {
   #form;
   #changed;
+  #code;
   #choice = recall();
   #seed = newSeed();
   #models = [];
@@ -30,10 +32,12 @@ export class OptionsPanel {
   /**
    * @param {HTMLFormElement} form
    * @param {() => void} changed called after every change
+   * @param {() => void} code shows the request for use in programs
    */
-  constructor(form, changed) {
+  constructor(form, changed, code) {
     this.#form = form;
     this.#changed = changed;
+    this.#code = code;
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
@@ -62,16 +66,18 @@ export class OptionsPanel {
     this.#choice.count = Math.min(most, Math.max(1, Number(this.#choice.count) || DEFAULTS.count));
     const more = this.#more();
     const toggle = button({
-      class: "button small quiet",
+      class: "button small quiet opens",
       "aria-expanded": "false",
       "aria-controls": "more-options",
       click: () => {
         more.hidden = !more.hidden;
         toggle.setAttribute("aria-expanded", String(!more.hidden));
+        if (!more.hidden) intoView(more);
       },
-    }, "More options");
+    }, "More options", icon("caret"));
+    const code = button({ class: "button small quiet", click: () => this.#code() }, icon("code"), "Use it from code");
     this.#form.replaceChildren(
-      el("div", { class: "option-row" }, this.#count(most), models.length > 1 && this.#modelChips(), toggle),
+      el("div", { class: "option-row" }, this.#count(most), models.length > 1 && this.#modelChips(), toggle, code),
       more,
     );
   }
@@ -117,7 +123,12 @@ export class OptionsPanel {
       "fieldset",
       {},
       el("legend", {}, "Models"),
-      ...boxes.map((box) => el("label", { class: "chip" }, box, box.value)),
+      ...boxes.map((box, index) => {
+        const model = this.#models[index];
+        const size = el("small", { id: `model-${unique()}` }, modelSize(model));
+        box.setAttribute("aria-describedby", size.id);
+        return el("label", { class: "chip", title: modelStrength(model) }, box, el("span", {}, model.id), size);
+      }),
     );
   }
 

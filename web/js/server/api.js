@@ -33,6 +33,16 @@ function remember(value) {
 
 export const getJson = (address, signal) => request(address, { signal });
 
+/** A picture of this server's own. */
+export async function getPicture(address) {
+  const response = await send(address, {}, null);
+  if (!response.ok) throw await refusal(response);
+  return await reached(response.blob());
+}
+
+/** Whether this server was given a key. */
+export const usesKey = () => key !== null;
+
 /** Caption a picture; `picture` is a Blob to send, or the address of one for the server to fetch. */
 export function postCaption(picture, fields, signal) {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);

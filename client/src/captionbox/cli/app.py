@@ -12,7 +12,11 @@ from captionbox.cli.commands.alt import alt
 from captionbox.cli.commands.caption import caption
 from captionbox.cli.commands.check import check
 from captionbox.cli.commands.match import match
+from captionbox.cli.commands.mcp import mcp
 from captionbox.cli.commands.models import models
+from captionbox.cli.commands.review import review
+from captionbox.cli.commands.undo import undo
+from captionbox.cli.commands.watch import watch
 from captionbox.cli.commands.xmp import xmp
 from captionbox.version import __version__
 
@@ -23,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (caption, alt, xmp, match, models, check):
+for command in (caption, watch, review, alt, xmp, undo, match, models, check, mcp):
     app.command()(command)
 
 

@@ -8,7 +8,7 @@ while True:
     try:
         response = http.send(request)
     except httpx.RequestError as error:
-        pause = tries.failed(error)
+        pause = tries.failed(error, request)
     else:
         pause = tries.answered(response)
     if pause is None:
@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from captionbox.calls import VERSION_HEADER
+from captionbox.calls import REQUEST_ID_HEADER, VERSION_HEADER
 from captionbox.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -94,7 +94,7 @@ class Tries:
         self._backoff = backoff or Backoff()
         self._made = 0
 
-    def failed(self, error: httpx.RequestError) -> float:
+    def failed(self, error: httpx.RequestError, request: httpx.Request) -> float:
         """Return the seconds to wait before the next try, after one that got no answer.
 
         Raises:
@@ -102,7 +102,8 @@ class Tries:
         """
         pause = self._pause(None) if self._may_retry(error) else None
         if pause is None:
-            raise self._explain(error) from error
+            name = request.headers.get(REQUEST_ID_HEADER)
+            raise self._explain(error).of_request(name) from error
         logger.debug("%s; next try in %.1f s", type(error).__name__, pause)
         return pause
 
@@ -124,7 +125,8 @@ class Tries:
         retried = response.status_code in RETRIED_STATUSES
         pause = self._pause(asked) if retried else None
         if pause is None:
-            raise status_error(self._located(read_problem(response)), asked)
+            refusal = status_error(self._located(read_problem(response)), asked)
+            raise refusal.of_request(response.request.headers.get(REQUEST_ID_HEADER))
         logger.debug("status %d; next try in %.1f s", response.status_code, pause)
         return pause
 

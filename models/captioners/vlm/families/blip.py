@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.api.options import LONGEST_CAPTION, DecodeDefaults
 from models.api.preprocessing import PreprocessSpec
-from models.captioners.vlm.family import CLIP_MEAN, CLIP_STD, Family, repeat_ids
+from models.captioners.vlm.family import CLIP_MEAN, CLIP_STD, Family, padded_ids
 from models.captioners.vlm.step import Prefill
 
 
@@ -18,6 +18,7 @@ class Blip(Family):
     """`BlipForConditionalGeneration`: `[DEC] prompt caption [SEP]`."""
 
     decode = DecodeDefaults(num_beams=3, max_length=24)
+    mixes_prompts = True
 
     @classmethod
     def default_spec(cls, config: Any) -> PreprocessSpec:
@@ -35,18 +36,21 @@ class Blip(Family):
         """BLIP ends with BERT's separator, whatever its configuration calls the end."""
         return (self.config.text_config.sep_token_id,)
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
         """Encode the pictures; see `Family.prefill`."""
         text = self.config.text_config
         room = text.max_position_embeddings - 1 - LONGEST_CAPTION
-        ids = [text.bos_token_id, *(self.prompt_ids(prompt, room) if prompt else ())]
+        rows = [
+            [text.bos_token_id, *(self.prompt_ids(prompt, room) if prompt else ())]
+            for prompt in prompts
+        ]
+        ids, padding = padded_ids(rows, pixel_values)
         features = self.network.vision_model(pixel_values=pixel_values).last_hidden_state
         looked = {
             "encoder_hidden_states": features,  # [B, S, D]
             "encoder_attention_mask": features.new_ones(features.shape[:2], dtype=torch.int64),
         }
-        inputs = {"input_ids": repeat_ids(ids, pixel_values), **looked}
-        return Prefill(inputs, looked, len(ids))
+        return Prefill({"input_ids": ids, **looked}, looked, ids.shape[1], padding)
 
     def text(self, prompt: str | None, tokens: Sequence[int]) -> str:
         """Return prompt and continuation."""

@@ -42,8 +42,9 @@ class Blip2(Family):
         """The language model; the picture is encoded once."""
         return self.network.language_model
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
         """Encode the pictures; see `Family.prefill`."""
+        prompt = prompts[0]
         features = self.network.get_image_features(pixel_values).pooler_output  # [B, Q, D]
         text = self.config.text_config
         room = text.max_position_embeddings - features.shape[1] - 1 - LONGEST_CAPTION

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from models.api.options import LONGEST_CAPTION, DecodeDefaults, UnsupportedValueError
-from models.captioners.vlm.family import METHOD, Family, repeat_ids
+from models.captioners.vlm.family import METHOD, Family, padded_ids
 from models.captioners.vlm.step import Prefill
 
 REQUEST = "Describe this image in one short sentence."
@@ -41,11 +41,23 @@ class Chat(Family):
         del ids
         return {}
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
-        """Render the chat; see `Family.prefill`."""
-        prompt = prompt or REQUEST
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
+        """Render the chats; see `Family.prefill`."""
+        image = self.image_text(pixel_values)
+        rows = {prompt: self._row(prompt or REQUEST, image) for prompt in dict.fromkeys(prompts)}
+        ids, padding = padded_ids([rows[prompt] for prompt in prompts], pixel_values)
+        inputs = {"input_ids": ids, **self.token_inputs(ids), **self.image_inputs(pixel_values)}
+        return Prefill(inputs, {}, ids.shape[1], padding)
+
+    def text(self, prompt: str | None, tokens: Sequence[int]) -> str:
+        """Return the answer."""
+        del prompt
+        return self.decoded(tokens)
+
+    def _row(self, prompt: str, image: str) -> list[int]:
+        """Return the ids of a chat, if there is room for them."""
         self.check_prompt(prompt)
-        ids = self._chat_ids(prompt, self.image_text(pixel_values))
+        ids = self._chat_ids(prompt, image)
         longest = self.config.get_text_config().max_position_embeddings
         room = longest - LONGEST_CAPTION
         if len(ids) > room:
@@ -54,18 +66,7 @@ class Chat(Family):
                 METHOD,
                 f"picture and prompt make {len(ids)} tokens, and this model has room for {room}",
             )
-        repeated = repeat_ids(ids, pixel_values)
-        inputs = {
-            "input_ids": repeated,
-            **self.token_inputs(repeated),
-            **self.image_inputs(pixel_values),
-        }
-        return Prefill(inputs, {}, len(ids))
-
-    def text(self, prompt: str | None, tokens: Sequence[int]) -> str:
-        """Return the answer."""
-        del prompt
-        return self.decoded(tokens)
+        return ids
 
     def _chat_ids(self, prompt: str, image: str) -> list[int]:
         message = {

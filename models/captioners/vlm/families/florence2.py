@@ -32,6 +32,7 @@ class Florence2(Family):
 
     decode = DecodeDefaults(num_beams=3, max_length=24, no_repeat_ngram=3, prompt="<CAPTION>")
     ids_name = "decoder_input_ids"
+    mixes_prompts = True
 
     @classmethod
     def default_spec(cls, config: Any) -> PreprocessSpec:
@@ -43,30 +44,42 @@ class Florence2(Family):
     def decoder(self) -> Any:
         """The text decoder, fed with what the encoder made of picture and question."""
 
-        def decode(encoder_hidden_states: Tensor, **inputs: Any) -> Any:
+        def decode(
+            encoder_hidden_states: Tensor, encoder_attention_mask: Tensor, **inputs: Any
+        ) -> Any:
             encoded = BaseModelOutput(last_hidden_state=encoder_hidden_states)
-            return self.network(encoder_outputs=encoded, **inputs)
+            return self.network(
+                encoder_outputs=encoded, attention_mask=encoder_attention_mask, **inputs
+            )
 
         return decode
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
-        """Encode pictures and question; see `Family.prefill`."""
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
+        """Encode pictures and questions; see `Family.prefill`."""
         features = self.network.get_image_features(pixel_values).pooler_output  # [B, S, D]
         text = self.config.text_config
         room = text.max_position_embeddings - features.shape[1] - 2
-        question = [
-            self.tokenizer.bos_token_id,
-            *self.prompt_ids(self._question(prompt or "<CAPTION>"), room),
-            self.tokenizer.eos_token_id,
+        start, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+        questions = [
+            [start, *self.prompt_ids(self._question(prompt or "<CAPTION>"), room), end]
+            for prompt in prompts
         ]
-        embed = self.network.get_input_embeddings()
-        words = embed(torch.tensor([question], device=features.device))  # [1, T, D]
-        both = torch.cat((features.to(words.dtype), words.expand(len(features), -1, -1)), 1)
-        encoded = self.network.get_encoder()(inputs_embeds=both).last_hidden_state
-        looked = {"encoder_hidden_states": encoded}
-        start = self._start()
-        inputs = {self.ids_name: repeat_ids(start, features), **looked}
-        return Prefill(inputs, looked, len(start))
+        longest = max(map(len, questions))
+        # An encoder counts its positions from the left: shorter questions are padded behind.
+        rows = [row + [end] * (longest - len(row)) for row in questions]
+        words = self.network.get_input_embeddings()(
+            torch.tensor(rows, device=features.device)
+        )  # [B, T, D]
+        both = torch.cat((features.to(words.dtype), words), 1)
+        seen = [[1] * (features.shape[1] + len(row)) for row in questions]
+        mask = torch.tensor([row + [0] * (both.shape[1] - len(row)) for row in seen])
+        mask = mask.to(features.device)  # [B, S + T]
+        encoder = self.network.get_encoder()
+        encoded = encoder(inputs_embeds=both, attention_mask=mask).last_hidden_state
+        looked = {"encoder_hidden_states": encoded, "encoder_attention_mask": mask}
+        first = self._start()
+        inputs = {self.ids_name: repeat_ids(first, features), **looked}
+        return Prefill(inputs, looked, len(first))
 
     def text(self, prompt: str | None, tokens: Sequence[int]) -> str:
         """Return the answer."""

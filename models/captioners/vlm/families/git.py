@@ -25,8 +25,9 @@ class Git(Family):
         side = config.vision_config.image_size
         return PreprocessSpec(height=side, width=side, fit="crop", mean=CLIP_MEAN, std=CLIP_STD)
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
         """Return pictures and prompt; see `Family.prefill`."""
+        prompt = prompts[0]
         room = self.config.max_position_embeddings - 1 - LONGEST_CAPTION
         ids = [self.tokenizer.cls_token_id, *(self.prompt_ids(prompt, room) if prompt else ())]
         inputs = {"input_ids": repeat_ids(ids, pixel_values), "pixel_values": pixel_values}

@@ -29,6 +29,7 @@ class Idefics3(Chat):
     """
 
     template = _TEMPLATE
+    mixes_prompts = True
 
     @classmethod
     def default_spec(cls, config: Any) -> PreprocessSpec:

@@ -34,8 +34,9 @@ class Kosmos2(Family):
         """The text half; the picture is encoded once."""
         return self.network.text_model
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
         """Encode the pictures; see `Family.prefill`."""
+        prompt = prompts[0]
         count, text = self.config.latent_query_num, self.config.text_config
         room = text.max_position_embeddings - count - 3 - LONGEST_CAPTION
         tokenizer = self.tokenizer

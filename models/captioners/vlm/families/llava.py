@@ -21,6 +21,7 @@ class Llava(Chat):
     """`LlavaForConditionalGeneration`, 1.5 and whatever else has its layout."""
 
     template = _TEMPLATE
+    mixes_prompts = True
 
     @classmethod
     def default_spec(cls, config: Any) -> PreprocessSpec:

@@ -25,8 +25,9 @@ class PaliGemma(Family):
         side = config.vision_config.image_size
         return PreprocessSpec(height=side, width=side)
 
-    def prefill(self, pixel_values: Tensor, prompt: str | None) -> Prefill:
+    def prefill(self, pixel_values: Tensor, prompts: Sequence[str | None]) -> Prefill:
         """Return pictures and request; see `Family.prefill`."""
+        prompt = prompts[0]
         vision = self.config.vision_config
         patches = (pixel_values.shape[-1] // vision.patch_size) ** 2
         longest = self.config.get_text_config().max_position_embeddings

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
-from captionbox.cli.output.site import Site
+from captionbox.cli.output.site import Site, shortened
 
 from tests.client.conftest import Captionbox
 from tests.client.stand_in import StandIn, caption_of, picture
@@ -173,3 +174,61 @@ def test_where_nothing_can_be_written(
     assert done.returncode == 2, done.stderr
     assert b"File too large" in done.stderr and b"Traceback" not in done.stderr
     assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
+
+
+def test_markdown(captionbox: Captionbox, site: Path) -> None:
+    page = site / "post.mdx"
+    page.write_bytes(b"---\ncover: img/a.jpg\n---\n![](img/a.jpg) ![](/img/b%20c.jpg)\n")
+    done = captionbox("alt", "site/post.mdx")
+    assert done.stdout == b"site/post.mdx: 2 written\n"
+    a, bc = (caption_of(picture(one)).encode() for one in ("a", "bc"))
+    written = b"---\ncover: img/a.jpg\n---\n![" + a + b"](img/a.jpg) ![" + bc
+    assert page.read_bytes() == written + b"](/img/b%20c.jpg)\n"
+
+
+def test_short_texts(captionbox: Captionbox, site: Path) -> None:
+    captionbox("alt", "site", "--max-chars", "20")
+    assert b'alt="A picture called"' in (site / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "short"),
+    [
+        ("A dog runs on the beach.", None, "A dog runs on the beach."),
+        ("A dog runs on the beach.", 24, "A dog runs on the beach."),
+        ("A dog runs on the beach.", 18, "A dog runs"),
+        ("A dog, a cat", 8, "A dog"),
+        ("Donaudampfschiff", 5, "Donau"),
+    ],
+)
+def test_texts_end_with_a_word(text: str, most: int | None, short: str) -> None:
+    assert shortened(text, most) == short
+
+
+def test_the_language_of_the_page(captionbox: Captionbox, site: Path) -> None:
+    page = site / "de.html"
+    page.write_bytes(b'<html lang="de-AT"><img src="img/a.jpg"><img lang=fr src="img/a.jpg">')
+    captionbox("alt", "site/de.html")
+    assert page.read_bytes() == (
+        b'<html lang="de-AT"><img lang="en"' + alt("a") + b' src="img/a.jpg"><img' + alt("a")
+        + b' lang=fr src="img/a.jpg">'
+    )  # fmt: skip
+    page.write_bytes(b'<html lang="en-GB"><img src="img/a.jpg">')
+    captionbox("alt", "site/de.html")
+    assert b'<img alt="' in page.read_bytes()
+    assert b"--lang is like" in captionbox("alt", "site", "--lang", '"', code=2).stderr
+
+
+def test_what_was_left_alone(captionbox: Captionbox, site: Path) -> None:
+    (site / "blog" / "fine.html").write_bytes(
+        b'<img src=x.jpg role=none><img src="{{ a }}"><img aria-hidden=true src=y.jpg>'
+    )
+    told = json.loads(captionbox("alt", "site", "--json").stdout)
+    assert told["written"] == {"site/index.html": 2, "site/blog/post.htm": 2}
+    assert len(told["left"]) == 1
+    assert {(one["src"], one["reason"]) for one in told["decorative"]} == {
+        ("x", 'decorative: alt=""'),
+        ("x.jpg", "decorative: role"),
+        ("y.jpg", "decorative: aria-hidden"),
+    }
+    assert b"decorative: role" in captionbox("alt", "site", "--report").stdout

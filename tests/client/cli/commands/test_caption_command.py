@@ -54,13 +54,13 @@ def test_a_broken_picture_is_recorded_and_the_others_go_on(
     arguments = ("caption", "photos", "missing.jpg", "--out", "out.jsonl", "--format", "jsonl")
     done = captionbox(*arguments, code=1)
     records = [json.loads(one) for one in lines((photos.parent / "out.jsonl").read_bytes())]
-    failed = {one["source"]: one["error"]["detail"] for one in records if "error" in one}
+    failed = {one["image"]: one["error"]["detail"] for one in records if "error" in one}
     assert failed == {
         "photos/2.jpg": "The picture is truncated.",
         "photos/3.jpg": "photos/3.jpg is empty",
         "missing.jpg": "cannot read missing.jpg: No such file or directory",
     }
-    assert {one["source"] for one in records if "caption" in one} == {
+    assert {one["image"] for one in records if "caption" in one} == {
         f"photos/{number}.jpg" for number in (0, 1, 4, 5)
     }
     assert len(lines(done.stderr)) == 3
@@ -212,3 +212,16 @@ def test_in_a_plain_locale(process: Captionbox, tmp_path: Path) -> None:
     done = process("caption", ".", code=1, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert done.stdout.startswith(name + b"\t\terror: 415")
     assert b"Traceback" not in done.stderr
+
+
+def test_in_a_plain_locale_a_second_run_knows_the_first(
+    process: Captionbox, tmp_path: Path, stand_in: StandIn
+) -> None:
+    name = "ü.jpg".encode()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(picture("one"))
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for form in ("text", "jsonl", "csv", "md", "html-alt", "sidecar"):
+        for variables in (plain, plain, {}):
+            process("caption", ".", "-f", form, "-o", f"out-{form}", **variables)
+        assert sum(stand_in.asked.values()) == 1
+        stand_in.asked.clear()

@@ -101,7 +101,7 @@ def test_what_they_look_like() -> None:
 def test_jsonl_tells_everything() -> None:
     lines = LINE_FORMATS["jsonl"]()
     line = json.loads(lines.line(Record("a.jpg", result=result("A dög.", "Two."))))
-    assert line["source"] == "a.jpg"
+    assert line["image"] == "a.jpg"
     assert line["caption"] == "A dög."
     assert [caption["text"] for caption in line["result"]["captions"]] == ["A dög.", "Two."]
     assert line["result"]["model"]["name"] == "compact"
@@ -125,3 +125,8 @@ def test_html_is_read_by_a_browser_as_it_was_meant(source: str, caption: str) ->
     assert len(seen) == 1
     assert set(seen[0]) == {"src", "alt"}
     assert seen[0]["alt"] == one_line(caption)
+
+
+def test_records_of_older_versions_are_known() -> None:
+    entry = LINE_FORMATS["jsonl"]().read('{"source": "a.jpg", "caption": "A dog."}')
+    assert (entry.source, entry.failed, entry.empty) == ("a.jpg", False, False)

@@ -85,7 +85,7 @@ def read(content: bytes, form: str) -> tuple[dict[str, str], dict[str, str]]:
     for line in content.decode().splitlines()[form == "csv" :]:
         if form == "jsonl":
             record = json.loads(line)
-            source, caption = record["source"], record.get("caption", "")
+            source, caption = record["image"], record.get("caption", "")
         else:
             source, caption = line.split(",")[:2]
         name = Path(source).stem

@@ -54,7 +54,7 @@ def test_confidence_is_what_teacher_forcing_gives(captioner: CompactCaptioner) -
     images = pictures(3)
     options = CaptionOptions(num_captions=2)
     memory = captioner.network.encode(torch.from_numpy(images))
-    hypotheses = captioner._decode(memory, options)
+    hypotheses = captioner._decode(memory, [options] * len(memory))
     captions = captioner.caption(images, options)
     for picture, group in enumerate(hypotheses):
         for hypothesis, caption in zip(group, captions[picture], strict=True):

@@ -29,9 +29,9 @@ from models.captioners.vit_gpt2.convert import convert, hub_defaults
 from models.captioners.vit_gpt2.network import VitGpt2
 from models.captioners.vit_gpt2.tokenizer import SubwordTokenizer
 from models.checkpoints.pretrained import ModelImportError
-from models.decoding.beam import beam_search
 from models.decoding.candidates import normalised
 from models.registry import load_captioner
+from models.runtimes.torch.search import beam_search
 from tests.checkpoints import OTHER_ENCODERS, random_pictures, write_gpt2_tokenizer, write_vit_gpt2
 from tests.formats import needs
 
@@ -156,7 +156,7 @@ def test_scores_are_what_teacher_forcing_gives(
     captions = captioner.caption(images, options)
     with torch.inference_mode():
         memory = captioner.network.encode(torch.from_numpy(images))
-        hypotheses = captioner._decode(memory, options)
+        hypotheses = captioner._decode(memory, [options] * len(memory))
     for picture, group in enumerate(hypotheses):
         assert len(group) == options.num_captions
         for hypothesis, caption in zip(group, captions[picture], strict=True):
@@ -209,7 +209,7 @@ def test_attention_is_that_of_the_last_layer(captioner: VitGpt2Captioner, hub: P
     found = captioner.caption(images, CaptionOptions(attention=True))
     with torch.inference_mode():
         memory = captioner.network.encode(torch.from_numpy(images))
-        tokens = captioner._decode(memory, CaptionOptions())[1][0].tokens
+        tokens = captioner._decode(memory, [CaptionOptions()] * len(memory))[1][0].tokens
     eager = VisionEncoderDecoderModel.from_pretrained(hub, attn_implementation="eager").eval()
     inputs = torch.tensor([[captioner.network.bos_id, *tokens[:-1]]])
     with torch.no_grad():

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +102,53 @@ def test_batch_equals_one_by_one(
             assert one.log_prob == pytest.approx(other.log_prob, abs=1e-3)
 
 
+PROMPTS = [None, "the red dog", "a man", None, "what is there ?", "a"]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_prompts_of_all_lengths_in_one_batch(
+    captioner: ImageTextToTextCaptioner, beams: int
+) -> None:
+    images = pictures(captioner, len(PROMPTS))
+    asked = [CaptionOptions(prompt=prompt, num_beams=beams, max_length=8) for prompt in PROMPTS]
+    together = captioner.caption(images, asked)
+    for index, options in enumerate(asked):
+        ((alone,),) = captioner.caption(images[index : index + 1], options)
+        assert [alone.text] == [caption.text for caption in together[index]]
+        assert alone.log_prob == pytest.approx(together[index][0].log_prob, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["blip", "florence2", "smolvlm", "llava"])
+def test_prompts_share_the_encoder_and_every_step(
+    captioners: dict[str, ImageTextToTextCaptioner], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Eight prompts at once: one prefill of eight pictures, in families that mix prompts."""
+    captioner, sizes = captioners[name], []
+    prefill = captioner.family.prefill
+
+    def counted(values: torch.Tensor, prompts: Sequence[str | None]) -> Any:
+        sizes.append(len(prompts))
+        return prefill(values, prompts)
+
+    monkeypatch.setattr(captioner.family, "prefill", counted)
+    asked = [CaptionOptions(prompt=f"{'a ' * index}dog", num_beams=1) for index in range(8)]
+    captioner.caption(pictures(captioner, 8), asked)
+    assert sizes == [8]
+
+
+def test_seeds_of_each_picture_in_one_batch(captioner: ImageTextToTextCaptioner) -> None:
+    images = pictures(captioner, 4)
+    asked = [CaptionOptions(temperature=1.5, seed=seed, max_length=6) for seed in (1, 2, 1, 3)]
+    together = captioner.caption(images, asked)
+    for index, options in enumerate(asked):
+        alone = captioner.caption(images[index : index + 1], options)[0]
+        assert [c.text for c in alone] == [c.text for c in together[index]]
+    with pytest.raises(ValueError, match="differing in seed and prompt only"):
+        captioner.caption(images[:2], [CaptionOptions(), CaptionOptions(max_length=6)])
+    with pytest.raises(ValueError, match="one for each picture"):
+        captioner.caption(images[:2], [CaptionOptions()])
+
+
 @pytest.mark.parametrize("prompt", [None, "the red dog"])
 @pytest.mark.parametrize("beams", [1, 4])
 def test_same_tokens_as_transformers_generate(
@@ -112,7 +161,7 @@ def test_same_tokens_as_transformers_generate(
         captioner.family, pils, captioner.prompt(options), num_beams=beams, max_new_tokens=8
     )
     ends = captioner.family.end_ids
-    found = captioner._decode(images, options)
+    found = captioner._decode(images, [options] * len(images))
     for group, tokens in zip(found, expected.tolist(), strict=True):
         length = next((i + 1 for i, t in enumerate(tokens) if t in ends), len(tokens))
         assert list(group[0].tokens) == [ends[0] if t in ends else t for t in tokens[:length]]
@@ -123,12 +172,12 @@ def test_scores_are_what_teacher_forcing_gives(captioner: ImageTextToTextCaption
     options = CaptionOptions(num_captions=2, max_length=8, prompt="a man")
     family = captioner.family
     captions = captioner.caption(images, options)
-    for picture, group in enumerate(captioner._decode(images, options)):
+    for picture, group in enumerate(captioner._decode(images, [options] * len(images))):
         values = captioner.pixel_values(images[picture : picture + 1])
         for hypothesis, caption in zip(group, captions[picture], strict=True):
             # The whole caption at once, without a cache.
             tokens = torch.tensor([hypothesis.tokens])
-            inputs = extended(family, family.prefill(values, options.prompt), tokens[:, :-1])
+            inputs = extended(family, family.prefill(values, [options.prompt]), tokens[:, :-1])
             with torch.no_grad():
                 logits = family.decoder(**inputs, use_cache=False).logits[0, -tokens.shape[1] :]
             log_probs = merge_ends(logits.float(), family.end_ids).log_softmax(-1)

@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from serving.api.bodies import MOST_MEMBERS
-from serving.api.ollama.answers import NOT_A_PICTURE
+from serving.api.talking import NOT_A_PICTURE
 from tests.asking import PICTURE
 from tests.drawings import NAMES, caption_of, draw, encode
 from tests.faults import RAISING, SLOW, SLOW_SECONDS

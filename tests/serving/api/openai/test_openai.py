@@ -21,7 +21,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from PIL import Image
 
-from serving.api.openai.schemas import IGNORED, REFUSED, ChatRequest
+from serving.api.openai.schemas import EXTENSIONS, IGNORED, REFUSED, ChatRequest
 from tests.asking import PICTURE
 from tests.drawings import NAMES, caption_of, draw, encode
 from tests.faults import RAISING, SLOW
@@ -234,8 +234,6 @@ WANTED: dict[str, Any] = {
     "modalities": ["text", "audio"],
     "prediction": {"type": "content", "content": "A"},
     "presence_penalty": -1,
-    "response_format": {"type": "json_object"},
-    "stop": ["."],
     "tool_choice": "required",
     "tools": [{"type": "function", "function": {"name": "f"}}],
     "top_logprobs": 2,
@@ -254,7 +252,9 @@ def test_parameters_without_effect(ai: OpenAI) -> None:
     answer = ai.chat.completions.create(
         model="compact",
         messages=ask(),
-        extra_body=dict.fromkeys(IGNORED, "x") | NEUTRAL | {"audio": None, "prediction": None},
+        extra_body=dict.fromkeys((*IGNORED, *EXTENSIONS), "x")
+        | NEUTRAL
+        | {"audio": None, "prediction": None},
     )
     assert answer.choices[0].message.content == caption_of("red ring")
 
@@ -274,8 +274,6 @@ def test_what_cannot_be_honoured_is_refused_by_name(ai: OpenAI, name: str) -> No
         ({"n": 0}, "n"),
         ({"n": 11}, "n"),
         ({"n": "2"}, "n"),
-        ({"max_tokens": 1}, "max_tokens"),
-        ({"max_completion_tokens": 3}, "max_completion_tokens"),
         ({"max_tokens": 10, "max_completion_tokens": 20}, "max_tokens"),
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": 5.5}, "temperature"),
@@ -287,18 +285,25 @@ def test_what_cannot_be_honoured_is_refused_by_name(ai: OpenAI, name: str) -> No
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x"),
         ({"num_beams": 3}, "num_beams"),
-        ({"top_k": 3}, "top_k"),
         ({"messages": []}, "messages"),
         ({"messages": "hello"}, "messages"),
-        ({"messages": [{"role": "user", "content": "no picture"}]}, "messages"),
-        ({"messages": ask() * 2}, "messages[1].content[1].image_url"),
+        ({"messages": [{"role": "system", "content": "only told"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": " "}]}, "messages"),
+        ({"stop": ["a"] * 17}, "stop"),
+        ({"stop": ["a", 1]}, "stop"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+            "response_format.json_schema.schema",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": 5}]}]},
+            "messages[0].content[0].image_url",
+        ),
         ({"messages": [5]}, "messages[0]"),
         ({"messages": [{"role": "robot", "content": ""}]}, "messages[0].role"),
         ({"messages": [{"content": "x"}]}, "messages[0].role"),
-        (
-            {"messages": [*ask(), {"role": "assistant", "content": "A ring."}]},
-            "messages[1].role",
-        ),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": "", "x": 1}]}, "messages[0].x"),
@@ -310,14 +315,6 @@ def test_what_cannot_be_honoured_is_refused_by_name(ai: OpenAI, name: str) -> No
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]},
             "messages[0].content[0].text",
-        ),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "image_url", "image_url": "data:,x"}]}
-                ]
-            },
-            "messages[0].content[0].image_url",
         ),
         (
             {"messages": [{"role": "system", "content": ask()[0]["content"]}]},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from captionbox.cli.output.endings import UsageError
+from captionbox.cli.output.policies import Existing
 from captionbox.options import describe
 
 if TYPE_CHECKING:
@@ -67,6 +68,78 @@ Exclude = Annotated[
         show_default=False,
     ),
 ]
+
+_TEXTS = "Texts"
+
+ExistingTexts = Annotated[
+    Existing | None,
+    typer.Option(
+        "--existing",
+        help="Images that have a text already: skip leaves them out, and is what is done by "
+        "default; overwrite replaces the text; append adds the caption to a text that has none of "
+        "Captionbox's; missing-only also leaves out what has an empty text file, or a description "
+        "that only a camera wrote.",
+        show_default=False,
+        rich_help_panel=_TEXTS,
+    ),
+]
+PreserveHuman = Annotated[
+    bool,
+    typer.Option(
+        "--preserve-human",
+        help="Overwrite only texts that Captionbox wrote and nobody changed since.",
+        rich_help_panel=_TEXTS,
+    ),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed",
+        help="Ask again for images recorded as failed.",
+        rich_help_panel=_TEXTS,
+    ),
+]
+Prefix = Annotated[
+    str,
+    typer.Option(
+        help="Put before every caption as it stands: a trigger word, with its blank.",
+        show_default=False,
+        rich_help_panel=_TEXTS,
+    ),
+]
+Suffix = Annotated[
+    str,
+    typer.Option(
+        help="Put after every caption as it stands.", show_default=False, rich_help_panel=_TEXTS
+    ),
+]
+CaptionExtension = Annotated[
+    str, typer.Option(help="Ending of text files (--format txt).", rich_help_panel=_TEXTS)
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHEN",
+        help="Only files changed since: 2026-11-01, 2026-11-01T18:30, or 12h, 7d, 2w ago.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="Most images to ask for in this run.", show_default=False),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Only so many images, drawn evenly; the same ones each time.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what would be done; ask and write nothing.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Tell it as JSON, for programs.")]
 
 Model = Annotated[str | None, typer.Option(help=describe("model"), rich_help_panel=_CAPTION)]
 NumCaptions = Annotated[

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from captionbox.cli.commands import arguments as given
-from captionbox.cli.output.endings import UsageError, plain_endings
+from captionbox.cli.output.endings import ExitCode, plain_endings
 from captionbox.cli.output.format_names import Format, chosen_format
+from captionbox.cli.output.policies import checked_extension, chosen_policy
 
 if TYPE_CHECKING:
     from captionbox.async_client import AsyncCaptionbox
-    from captionbox.cli.run.run import Sink, Stop
-    from captionbox.cli.run.tally import Tally
-    from captionbox.cli.sources.folders import Exclusions
+    from captionbox.cli.run.inputs import Inputs
+    from captionbox.cli.run.run import Sink
     from captionbox.options import CaptionOptions
 
 
@@ -61,21 +61,39 @@ def caption(
         bool,
         typer.Option(
             "--skip-existing/--no-skip-existing",
-            help="Leave out images that the file or the sidecars already have; otherwise as "
-            "--overwrite.",
+            help="Older names of --existing skip and overwrite.",
+            hidden=True,
         ),
     ] = True,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="Begin anew: replace what the file or the sidecars have, corrected or not.",
+            help="Begin anew: replace what the file or the sidecars have, corrected or not. The "
+            "same as --existing overwrite.",
         ),
     ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again for images recorded as failed.")
-    ] = False,
-    concurrency: given.Concurrency = 8,
+    existing: given.ExistingTexts = None,
+    preserve_human: given.PreserveHuman = False,
+    retry_failed: given.RetryFailed = False,
+    prefix: given.Prefix = "",
+    suffix: given.Suffix = "",
+    caption_extension: given.CaptionExtension = ".txt",
+    since: given.Since = None,
+    limit: given.Limit = None,
+    sample: given.Sample = None,
+    dry_run: given.DryRun = False,
+    as_json: given.AsJson = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Requests in progress at once, one image in each; by default what keeps a server "
+            "busy, several images in a request where it is quick.",
+            show_default=False,
+            rich_help_panel="Server",
+        ),
+    ] = None,
     model: given.Model = None,
     num_captions: given.NumCaptions = None,
     num_beams: given.NumBeams = None,
@@ -113,87 +131,71 @@ def caption(
     with plain_endings():
         import asyncio
 
+        from captionbox.cli.output.journal import keeping
+        from captionbox.cli.run.inputs import Inputs
+        from captionbox.cli.run.sinks import Policy, looking_only, open_sink
         from captionbox.cli.sources.folders import Exclusions
+        from captionbox.cli.sources.selection import moment
 
-        lines = chosen_format(output_format, out)
+        wanted = Format.JSONL if as_json and output_format is None and out is None else None
+        lines = wanted or chosen_format(output_format, out)
+        policy = Policy(
+            chosen_policy(existing, skip_existing, overwrite),
+            preserve_human,
+            retry_failed,
+            prefix,
+            suffix,
+            checked_extension(caption_extension),
+        )
         client = given.make_async_client(base_url, api_key, timeout, max_retries)
-        inputs = _Inputs(paths, recursive, Exclusions(exclude or ()), null)
-        inputs.check()
-        sink = _open_sink(lines, out, skip_existing and not overwrite, retry_failed)
-        ordered = out is None and lines is not Format.SIDECAR
-        try:
-            code = asyncio.run(_caption(client, inputs, sink, options, concurrency, ordered))
-        finally:
-            sink.close()
-    raise typer.Exit(code)
+        begin = None if since is None else moment(since)
+        excluded = Exclusions(exclude or ())
+        inputs = Inputs(paths, recursive, excluded, null, begin, limit, sample)
+        if dry_run:
+            with looking_only(lines, out, policy) as sink:
+                code = asyncio.run(_tell(inputs, sink, as_json))
+            raise typer.Exit(code)
+        with keeping("caption", *paths, lines, out) as journal:
+            sink = open_sink(lines, out, policy, journal)
+            # What is printed is in order; what is written, as answers come: least is lost then.
+            printed = out is None and not lines.is_sidecar
+            try:
+                code = asyncio.run(
+                    _caption(client, inputs, sink, options, concurrency, printed, as_json)
+                )
+            finally:
+                sink.close()
+            raise typer.Exit(code)
 
 
-class _Inputs:
-    """The images that the command line names, and those that standard input is to name."""
+async def _tell(inputs: Inputs, sink: Sink, as_json: bool) -> int:
+    """Print what would be asked for, and return the exit code."""
+    from captionbox.cli.output.terminal import printable
+    from captionbox.cli.run.run import Stop
+    from captionbox.cli.run.tally import Tally
 
-    def __init__(self, paths: list[str], recursive: bool, excluded: Exclusions, null: bool) -> None:
-        from captionbox.cli.sources.sources import once
-
-        self._paths, self._recursive, self._excluded = paths, recursive, excluded
-        self.null = null
-        self.open = "-" in paths
-        found = (one for path in paths if path != "-" for one in self._expand(path, patterns=True))
-        self.named = list(once(found))
-
-    def check(self) -> None:
-        """Raise UsageError where there are no images, and none to come."""
-        if not self.named and not self.open:
-            deeper = "" if self._recursive else "; --recursive searches the folders in it, too"
-            raise UsageError(f"no images found in {', '.join(self._paths)}{deeper}")
-
-    def of_line(self, line: str) -> Iterable[str]:
-        """Return the images that a line of a list stands for: what it names, and no pattern."""
-        return self._expand(line, patterns=False)
-
-    def _expand(self, argument: str, patterns: bool) -> Iterator[str]:
-        from captionbox.cli.sources.sources import expand
-
-        return expand(argument, self._recursive, self._excluded, patterns=patterns)
-
-
-def _open_sink(
-    output_format: Format, out: Path | None, skip_existing: bool, retry_failed: bool
-) -> Sink:
-    """Return where the records go.
-
-    Raises:
-        UsageError: the file cannot be used.
-    """
-    from captionbox.cli.output.formats import LINE_FORMATS
-    from captionbox.cli.output.record_file import RecordFile, RecordFileError
-    from captionbox.cli.output.sidecars import Sidecars
-    from captionbox.cli.run.run import StandardOutput
-
-    if output_format is Format.SIDECAR:
-        if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-        return Sidecars(out, skip_existing, retry_failed)
-    lines = LINE_FORMATS[output_format]()
-    if out is None:
-        return StandardOutput(lines)
-    try:
-        return RecordFile(out, lines, skip_existing, retry_failed)
-    except RecordFileError as error:
-        raise UsageError(str(error)) from error
+    tally, count = Tally(), 0
+    async for source in inputs.as_they_come(sink, tally, Stop()):
+        count += 1
+        typer.echo(json.dumps({"image": source}) if as_json else printable(source))
+    typer.echo(f"{count} would be captioned, {tally.seen} are done", err=True)
+    return ExitCode.OK
 
 
 async def _caption(
     client: AsyncCaptionbox,
-    inputs: _Inputs,
+    inputs: Inputs,
     sink: Sink,
     options: CaptionOptions,
-    concurrency: int,
-    ordered: bool,
+    concurrency: int | None,
+    printed: bool,
+    as_json: bool,
 ) -> int:
     """Caption everything, and return the exit code."""
     from asyncio import CancelledError
 
     from captionbox.cli.output.endings import sentence
+    from captionbox.cli.run.pace import Pace
     from captionbox.cli.run.progress import reporter, same_place
     from captionbox.cli.run.run import Stop, run
     from captionbox.cli.run.tally import Tally
@@ -201,12 +203,12 @@ async def _caption(
 
     tally, stop = Tally(), Stop()
     if inputs.open:
-        total, sources = None, _with_standard_input(inputs, sink, tally, stop)
+        total, sources = None, inputs.as_they_come(sink, tally, stop)
     else:
-        todo = [source for source in inputs.named if tally.is_new(sink.past(source))]
+        todo = inputs.todo(sink, tally)
         total, sources = len(todo), listed(todo, stop.event)
     # Captions that appear on the same terminal are progress enough.
-    bar = not (ordered and sys.stdout.isatty())
+    bar = not (printed and sys.stdout.isatty())
     async with client:
         with reporter("captioning", total, bar=bar) as report:
             stop.listen(report)
@@ -219,9 +221,9 @@ async def _caption(
                     tally,
                     stop,
                     options,
-                    concurrency=concurrency,
-                    ordered=ordered,
-                    tell_failures=not (ordered and same_place(sys.stdout, sys.stderr)),
+                    pace=Pace(concurrency, total),
+                    ordered=printed,
+                    tell_failures=not (printed and same_place(sys.stdout, sys.stderr)),
                 )
             except CancelledError:
                 if stop.code is None:
@@ -230,36 +232,8 @@ async def _caption(
                 report.say(f"captionbox: {sentence(tally.stopped_by)}")
             if inputs.open and not tally.seen and stop.code is None:
                 report.say("captionbox: no images on standard input")
+            elif as_json and not printed:
+                typer.echo(json.dumps(tally.counts()))
             else:
                 report.remark(tally.summary())
     return stop.code or tally.code()
-
-
-async def _with_standard_input(
-    inputs: _Inputs, sink: Sink, tally: Tally, stop: Stop
-) -> AsyncIterator[str]:
-    """Yield what is to be asked for: what was named, then what arrives on standard input."""
-    from captionbox.cli.sources.feeds import listed, standard_input
-    from captionbox.cli.sources.lists import ListError
-    from captionbox.cli.sources.sources import identity
-
-    seen: set[str] = set()
-
-    def new(sources: Iterable[str]) -> Iterator[str]:
-        for source in sources:
-            if identity(source) in seen:
-                continue
-            seen.add(identity(source))
-            if tally.is_new(sink.past(source)):
-                yield source
-
-    async for source in listed(new(inputs.named), stop.event):
-        yield source
-    try:
-        async for line in standard_input(stop.event, inputs.null):
-            for source in new(inputs.of_line(line)):
-                if stop.event.is_set():
-                    return
-                yield source
-    except ListError as error:
-        raise UsageError(str(error)) from error

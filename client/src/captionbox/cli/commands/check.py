@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(
+    as_json: given.AsJson = False,
     base_url: given.BaseUrl = None,
     api_key: given.ApiKey = None,
     timeout: given.Timeout = 10.0,
@@ -30,6 +32,11 @@ def check(
                 version = client.server_version()
             except APIStatusError:
                 version = None  # a server that captions is a good one, even if it does not tell
+        if as_json:
+            told = {"server": client.base_url, "version": version, "client": __version__}
+            names = [model.id for model in models]
+            typer.echo(json.dumps(told | {"models": names, "fits": not mismatch(version)}))
+            raise typer.Exit(ExitCode.REFUSED if mismatch(version) else ExitCode.OK)
         typer.echo(f"server   {client.base_url}")
         typer.echo(f"version  {version or 'not told'} (this client: {__version__})")
         names = [model.id + _remark(model) for model in models]

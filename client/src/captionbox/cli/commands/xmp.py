@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import json
 from typing import Annotated
 
 import typer
 
 from captionbox.cli.commands import arguments as given
 from captionbox.cli.output.endings import UsageError, plain_endings
+from captionbox.cli.output.policies import chosen_policy
 
 
 def xmp(
@@ -19,8 +20,21 @@ def xmp(
     recursive: given.Recursive = False,
     exclude: given.Exclude = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace descriptions that are there already.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace descriptions that are there already. The same as --existing overwrite.",
+        ),
     ] = False,
+    existing: given.ExistingTexts = None,
+    preserve_human: given.PreserveHuman = False,
+    prefix: given.Prefix = "",
+    suffix: given.Suffix = "",
+    since: given.Since = None,
+    limit: given.Limit = None,
+    sample: given.Sample = None,
+    dry_run: given.DryRun = False,
+    as_json: given.AsJson = False,
     concurrency: given.Concurrency = 8,
     model: given.Model = None,
     prompt: given.Prompt = None,
@@ -33,61 +47,48 @@ def xmp(
 
     Pixels are not touched. Images that have a description are left alone, so an interrupted run is
     taken up again by the same command. What cameras write by themselves ("OLYMPUS DIGITAL CAMERA")
-    is no description.
+    is no description. Who wrote it is told in IPTC's "description writer".
     """
     with plain_endings():
-        from captionbox.cli.output.exiftool import ExifTool, ExifToolError
-        from captionbox.cli.output.formats import one_line
-        from captionbox.cli.run.follow import follow
+        from captionbox.cli.output.exiftool import ExifTool
+        from captionbox.cli.output.journal import keeping
+        from captionbox.cli.output.terminal import printable
+        from captionbox.cli.run.describing import Descriptions
+        from captionbox.cli.run.inputs import Inputs
         from captionbox.cli.run.progress import reporter
         from captionbox.cli.run.tally import Tally
         from captionbox.cli.sources.folders import Exclusions
-        from captionbox.cli.sources.sources import expand, once
+        from captionbox.cli.sources.selection import moment
         from captionbox.images import is_url
 
-        exiftool = ExifTool()
-        for path in paths:
-            if is_url(path):
-                raise UsageError(f"{path} is not a file on this machine")
-        tally = Tally()
-        excluded = Exclusions(exclude or ())
-        sources = list(
-            once(source for path in paths for source in expand(path, recursive, excluded))
-        )
-        if not sources:
-            raise UsageError(f"no images found in {', '.join(paths)}")
-        seen = {source: _state(source) for source in sources}
-        done = set() if overwrite else exiftool.described(sources)
-        todo = [source for source in sources if source not in done]
-        tally.done_before = len(sources) - len(todo)
-        with (
-            given.make_client(base_url, api_key, timeout, max_retries) as client,
-            reporter("describing", len(todo)) as report,
-        ):
-            outcomes = client.caption_many(
-                todo, concurrency=concurrency, ordered=False, model=model, prompt=prompt
-            )
-            for image, result in follow(outcomes, tally, report):
-                if result is None:
-                    continue
-                changed = not overwrite and _state(image) != seen[image]
-                if changed and exiftool.described([image]):
-                    tally.done_before += 1  # somebody has described it meanwhile
-                    continue
-                try:
-                    exiftool.describe(image, one_line(result.text))
-                    tally.good()
-                except ExifToolError as error:
-                    report.say(f"{image}: {error}")
-                    tally.failed += 1
-            report.remark(tally.summary())
-        raise typer.Exit(tally.code())
-
-
-def _state(source: str) -> tuple[int, int] | None:
-    """Return what differs after a file was changed; None where it is not there."""
-    try:
-        found = os.stat(source)  # noqa: PTH116
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size
+        policy = chosen_policy(existing, True, overwrite)
+        begin = None if since is None else moment(since)
+        with keeping("xmp", *paths) as journal:
+            exiftool, tally = ExifTool(journal), Tally()
+            for path in paths:
+                if is_url(path) or path == "-":
+                    raise UsageError(f"{path} is not a file on this machine")
+            excluded = Exclusions(exclude or ())
+            inputs = Inputs(paths, recursive, excluded, False, begin, None, sample)
+            work = Descriptions(exiftool, policy, preserve_human, prefix, suffix)
+            todo = work.todo(inputs.named)
+            tally.done_before = len(inputs.named) - len(todo)
+            todo = todo[:limit]
+            if dry_run:
+                for source in todo:
+                    typer.echo(json.dumps({"image": source}) if as_json else printable(source))
+                typer.echo(f"{len(todo)} would be described, {tally.seen} are done", err=True)
+                raise typer.Exit
+            with (
+                given.make_client(base_url, api_key, timeout, max_retries) as client,
+                reporter("describing", len(todo)) as report,
+            ):
+                outcomes = client.caption_many(
+                    todo, concurrency=concurrency, ordered=False, model=model, prompt=prompt
+                )
+                work.carry_out(outcomes, tally, report)
+                if as_json:
+                    typer.echo(json.dumps(tally.counts()))
+                else:
+                    report.remark(tally.summary())
+            raise typer.Exit(tally.code())

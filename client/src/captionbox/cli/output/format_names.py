@@ -14,24 +14,30 @@ class Format(StrEnum):
     TEXT = "text"
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
+    TXT = "txt"
     SIDECAR = "sidecar"
     MD = "md"
     HTML_ALT = "html-alt"
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether each image gets a file of its own; `sidecar` is the older name of `txt`."""
+        return self in (Format.TXT, Format.SIDECAR)
 
 
 _BY_ENDING = {
     ".csv": Format.CSV,
     ".jsonl": Format.JSONL,
     ".ndjson": Format.JSONL,
+    ".parquet": Format.PARQUET,
     ".md": Format.MD,
     ".markdown": Format.MD,
     ".html": Format.HTML_ALT,
     ".htm": Format.HTML_ALT,
 }
 # Whoever opens such a file expects what is not written here.
-_NOT_WRITTEN = frozenset(
-    ".json .parquet .xlsx .xls .ods .xml .yaml .yml .gz .bz2 .xz .zst .zip".split()
-)
+_NOT_WRITTEN = frozenset(".json .xlsx .xls .ods .xml .yaml .yml .gz .bz2 .xz .zst .zip".split())
 
 
 def chosen_format(named: Format | None, out: Path | None) -> Format:

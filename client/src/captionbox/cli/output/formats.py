@@ -36,11 +36,18 @@ class Record:
     source: str
     result: CaptionResult | None = None
     error: CaptionboxError | None = None
+    prefix: str = ""
+    suffix: str = ""
+
+    @property
+    def text(self) -> str:
+        """The best caption between prefix and suffix; empty where there is none."""
+        return f"{self.prefix}{self.result.text}{self.suffix}" if self.result else ""
 
     @property
     def caption(self) -> str:
-        """The best caption on one line; empty where there is none."""
-        return one_line(self.result.text) if self.result else ""
+        """The same on one line."""
+        return one_line(self.text)
 
     @property
     def reason(self) -> str:
@@ -111,13 +118,13 @@ class Jsonl:
     """One JSON object a line, with everything the server said."""
 
     header: str | None = None
-    openings: tuple[str, ...] = ('{"source": ',)
+    openings: tuple[str, ...] = ('{"image": ', '{"source": ')
 
     def line(self, record: Record) -> str:
         """Return a record as one line."""
-        content: dict[str, object] = {"source": record.source}
+        content: dict[str, object] = {"image": record.source}
         if record.result is not None:
-            content["caption"] = record.result.text
+            content |= columns(record.text, record.result)
             content["result"] = record.result.model_dump(mode="json", exclude_none=True)
         else:
             content["error"] = _error(record)
@@ -128,11 +135,25 @@ class Jsonl:
     def read(self, line: str) -> Entry:
         """Return what a line says."""
         content = json.loads(line)
-        if not isinstance(content, dict) or not isinstance(content.get("source"), str):
-            raise ValueError("a line is a JSON object with a source")
+        # `source` is what older versions called it.
+        source = isinstance(content, dict) and content.get("image", content.get("source"))
+        if not isinstance(source, str):
+            raise ValueError("a line is a JSON object with an image")
         failed = "error" in content
         empty = not failed and not str(content.get("caption") or "").strip()
-        return Entry(content["source"], failed, empty)
+        return Entry(source, failed, empty)
+
+
+def columns(text: str, result: CaptionResult) -> dict[str, object]:
+    """Return what is told of a captioned image, by the names that every table of ours has."""
+    others = result.captions[1:]
+    return {
+        "caption": text,
+        "confidence": result.confidence,
+        "alternatives": [{"caption": it.text, "confidence": it.confidence} for it in others],
+        "model": result.model.name,
+        "version": result.model.version,
+    }
 
 
 _COLUMNS = "image,caption,confidence,alternatives,model,error"
@@ -220,6 +241,8 @@ def _error(record: Record) -> dict[str, object]:
 
 def _guard(source: str) -> str:
     """Return a source as one column: as it is, or as a JSON string where that would break lines."""
+    # As it will be read again: a name is bytes, which without UTF-8 are no letters here.
+    source = source.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
     return json.dumps(source) if _CONTROL.search(source) or source.startswith('"') else source
 
 

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Where it did not, nothing of it stays; where the process was killed, the next run writes over
     what is left.
     """
-    part = _part_of(path)
+    part = part_of(path)
     try:
         yield part
         part.replace(path)
@@ -57,7 +57,8 @@ def naming(path: Path) -> Iterator[None]:
         raise UnwritableError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _part_of(path: Path) -> Path:
+def part_of(path: Path) -> Path:
+    """Return the file beside `path` that is written before it takes its place."""
     part = path.with_name(f".{path.name}.captionbox-part")
     if len(os.fsencode(part.name)) <= _LONGEST_NAME:
         return part

@@ -13,11 +13,13 @@ import codecs
 import os
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from captionbox.cli.output.formats import Entry, LineFormat, Past, Record
+from captionbox.cli.output.journal import Journal, NoJournal
 from captionbox.cli.output.part_file import replacing, settle
 from captionbox.cli.sources.sources import identity
 
@@ -34,16 +36,26 @@ class RecordFile:
         lines: its format.
         keep: keep what is there and add to it; otherwise begin anew.
         retry_failed: forget records of failures, so that their images are asked for again.
+        journal: is told of every change.
 
     Raises:
         RecordFileError: another process writes to it, it holds something else than records of that
             format, or the system does not allow it.
     """
 
-    def __init__(self, path: Path, lines: LineFormat, keep: bool, retry_failed: bool) -> None:
-        self._path, self._lines = path, lines
+    def __init__(
+        self,
+        path: Path,
+        lines: LineFormat,
+        keep: bool,
+        retry_failed: bool,
+        journal: Journal | None = None,
+    ) -> None:
+        self._path, self._lines, self._journal = path, lines, journal or NoJournal()
+        self._size = self._sum = 0
         self._past: dict[str, Past] = {}
         try:
+            self._note_new()
             self._file = self._open()
             try:
                 self._take_up(keep, retry_failed)
@@ -59,12 +71,22 @@ class RecordFile:
 
     def write(self, record: Record) -> None:
         """Add a record; when this returns, it survives the end of this process."""
-        self._append(self._lines.line(record))
+        line = _encoded(self._lines.line(record))
+        self._size, self._sum = self._size + len(line), zlib.crc32(line, self._sum)
+        self._journal.growing(self._path, self._size, self._sum)
+        self._append(line)
 
     def close(self) -> None:
         """Make sure that the records survive the end of the machine, too."""
         with self._file:
             settle(self._file)
+
+    def _note_new(self) -> None:
+        """Tell the journal of a file that is not there yet, before it is."""
+        self._journal.making(self._path.parent)
+        self._is_new = not os.path.lexists(self._path)
+        if self._is_new:
+            self._journal.beginning(self._path, changed=True)
 
     def _open(self) -> BinaryIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,14 +109,22 @@ class RecordFile:
         if not keep:
             self._past.clear()
             end, unended, unwanted = 0, False, False
-        if self._file.seek(0, os.SEEK_END) != end:
+        size = self._file.seek(0, os.SEEK_END)
+        if not self._is_new:
+            headed = end == 0 and self._lines.header is not None
+            changed = size != end or unended or unwanted or headed
+            self._journal.beginning(self._path, changed)
+        if size != end:
             self._file.truncate(end)
         if unended:
-            self._append("")
+            self._append(b"\n")
         if unwanted:
             self._drop(lambda entry: _is_open(entry, retry_failed))
         if end == 0 and self._lines.header is not None:
-            self._append(self._lines.header)
+            self._append(_encoded(self._lines.header))
+        self._file.seek(0)
+        content = self._file.read()
+        self._size, self._sum = len(content), zlib.crc32(content)
 
     def _read(self) -> Iterator[tuple[bytes, Entry | None]]:
         """Yield the complete lines, and what they say; None for the header."""
@@ -155,10 +185,14 @@ class RecordFile:
         self._file.close()
         self._file = self._open()
 
-    def _append(self, line: str) -> None:
-        data = memoryview(line.encode("utf-8", "surrogateescape") + b"\n")
+    def _append(self, line: bytes) -> None:
+        data = memoryview(line)
         while data:
             data = data[self._file.write(data) :]
+
+
+def _encoded(line: str) -> bytes:
+    return line.encode("utf-8", "surrogateescape") + b"\n"
 
 
 def _is_open(entry: Entry, retry_failed: bool) -> bool:

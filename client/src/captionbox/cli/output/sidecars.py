@@ -15,7 +15,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from captionbox.cli.output.formats import Past, Record
-from captionbox.cli.output.part_file import naming, replacing
+from captionbox.cli.output.journal import Journal, NoJournal
+from captionbox.cli.output.marks import Marks, state_of
+from captionbox.cli.output.part_file import UnwritableError, naming, replacing
+from captionbox.cli.output.policies import Existing
+from captionbox.cli.sources.sources import system_name
 from captionbox.images import SUFFIXES, is_url
 
 _LONGEST_PART = 200
@@ -35,18 +39,39 @@ class Sidecars:
             it is None.
         keep: images that have a sidecar with text in it, whoever wrote it, are done.
         retry_failed: images whose failure is recorded are not.
+        existing: where given, what is done about texts that are there; otherwise as `keep` says.
+        preserve_human: where texts are overwritten, only those that Captionbox wrote.
+        renew: texts that Captionbox wrote are not done where the picture has changed since.
+        extension: ending of the files, with its dot.
+        journal: is told of every change.
     """
 
-    def __init__(self, root: Path | None, keep: bool, retry_failed: bool) -> None:
-        self._root, self._keep, self._retry_failed = root, keep, retry_failed
+    def __init__(
+        self,
+        root: Path | None,
+        keep: bool,
+        retry_failed: bool,
+        *,
+        existing: Existing | None = None,
+        preserve_human: bool = False,
+        renew: bool = False,
+        extension: str = ".txt",
+        journal: Journal | None = None,
+    ) -> None:
+        self._root, self._retry_failed, self._extension = root, retry_failed, extension
+        self._existing = existing or (Existing.SKIP if keep else Existing.OVERWRITE)
+        self._preserve_human, self._renew = preserve_human, renew
+        self._journal = journal or NoJournal()
+        self._marks = Marks(root, self._journal)
         self._folders: dict[Path, _Folder] = {}
         self._owners: dict[Path, str] = {}
 
     def past(self, source: str) -> Past:
         """Return whether that image has a sidecar, or a record of its failure."""
-        if self._keep and _has_text(self._captions(source)):
+        if self._stays(source, self._captions(source)):
             return Past.CAPTIONED
-        if self._keep and not self._retry_failed and _is_there(self._failure(source)):
+        asked_again = self._retry_failed or self._existing is Existing.OVERWRITE
+        if not asked_again and self._has_failed(source):
             return Past.FAILED
         return Past.NEW
 
@@ -56,22 +81,72 @@ class Sidecars:
         Raises:
             UnwritableError: there can be no file of that name.
         """
-        if record.error is not None:
-            _put(self._failure(record.source), record.reason)
+        failure = self._failure(record.source)
+        if record.result is None:
+            self._put(failure, _encoded(record.reason), None)
             return
         path = self._captions(record.source)
-        if not (self._keep and _has_text(path)):
-            _put(path, record.caption)
-        if _is_there(self._failure(record.source)):
-            self._failure(record.source).unlink()
+        if not self._stays(record.source, path):
+            self._put(path, self._content(path, record.caption), record)
+        if _is_there(failure):
+            self._journal.replacing(failure, None)
+            failure.unlink()
+
+    def texts(self, source: str) -> Path:
+        """Return the path of an image's sidecar, whether or not it is there."""
+        return self._captions(source)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close the files with the marks."""
+        self._marks.close()
+
+    def _stays(self, source: str, path: Path) -> bool:
+        """Whether the text at `path` is left as it is."""
+        if self._existing is Existing.MISSING_ONLY:
+            return _is_there(path)
+        if not _has_text(path):
+            return False
+        if self._existing is Existing.OVERWRITE:
+            return self._preserve_human and self._marks.of(path) is None
+        mark = self._marks.of(path)
+        if self._existing is Existing.APPEND:
+            return mark is not None
+        changed = mark is not None and mark.picture not in (None, state_of(Path(source)))
+        return not (self._renew and changed)
+
+    def _has_failed(self, source: str) -> bool:
+        """Whether a failure is recorded, of the picture as it is now where that matters."""
+        then, now = state_of(self._failure(source)), state_of(Path(source))
+        if then is None or not self._renew:
+            return then is not None
+        return now is None or now[1] <= then[1]
+
+    def _content(self, path: Path, caption: str) -> bytes:
+        """Return what a sidecar is to hold."""
+        if self._existing is not Existing.APPEND or not _has_text(path):
+            return _encoded(caption)
+        old = path.read_bytes()
+        if old.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise UnwritableError(f"nothing can be added to {path}: it is UTF-16")
+        return old.rstrip(b"\r\n") + b"\n" + _encoded(caption)
+
+    def _put(self, path: Path, content: bytes, record: Record | None) -> None:
+        """Write a file all at once, and mark it where it is a caption."""
+        with naming(path):
+            self._journal.making(path.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if record is not None and record.result is not None:
+                picture = Path("\0" if is_url(record.source) else record.source)
+                self._marks.put(path, content, record.result.model, picture)
+            self._journal.replacing(path, content)
+            with replacing(path) as part:
+                part.write_bytes(content)
 
     def _captions(self, source: str) -> Path:
         """Return the path of an image's sidecar, and take it for this image."""
         place = self._place(source)
-        full, short = place.with_name(f"{place.name}.txt"), place.with_suffix(".txt")
+        full = place.with_name(f"{place.name}{self._extension}")
+        short = place.with_suffix(self._extension)
         # Of `a.txt`, if that is an image, `a.txt` would be the image itself.
         only_full = is_url(source) or short == place
         path = full if only_full else self._choose(source, full, short)
@@ -98,7 +173,7 @@ class Sidecars:
         if is_url(source):
             parts = urlsplit(source)
             name = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            path = Path(parts.netloc + name)
+            path = Path(system_name(parts.netloc + name))
             return (self._root or Path()).joinpath(*map(_bounded, _inside(path)))
         path = Path(source)
         return path if self._root is None else self._root.joinpath(*_inside(path))
@@ -153,7 +228,7 @@ class _Folder:
 
 
 def _full(short: Path, image: str) -> Path:
-    return short.with_name(f"{image}.txt")
+    return short.with_name(f"{image}{short.suffix}")
 
 
 def _inside(path: Path) -> list[str]:
@@ -167,7 +242,8 @@ def _bounded(part: str) -> str:
     if len(data) <= _LONGEST_PART:
         return part
     mark = hashlib.sha256(data).hexdigest()[:16]
-    return f"{data[: _LONGEST_PART - 20].decode('utf-8', 'ignore')}-{mark}"
+    begin = data[: _LONGEST_PART - 20].decode("utf-8", "ignore")  # no half of a letter
+    return f"{system_name(begin)}-{mark}"
 
 
 def _is_there(path: Path) -> bool:
@@ -187,9 +263,5 @@ def _has_text(path: Path) -> bool:
     return bool(start.replace(b"\0", b"").strip())
 
 
-def _put(path: Path, text: str) -> None:
-    """Write a file all at once."""
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            part.write_text(text + "\n", encoding="utf-8", errors="surrogateescape")
+def _encoded(text: str) -> bytes:
+    return f"{text}\n".encode("utf-8", "surrogateescape")

@@ -12,22 +12,33 @@ from pathlib import Path, PurePath
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 from captionbox.cli.output.endings import UsageError
+from captionbox.cli.output.journal import Journal
 from captionbox.cli.output.part_file import replacing
 from captionbox.cli.sources.folders import Exclusions, is_left_out
 from captionbox.cli.sources.html_images import (
+    Page,
     PageError,
     base_address,
     fill_alt,
+    language,
+    left_out,
     missing_alt,
     read_page,
     start_tags,
 )
 from captionbox.cli.sources.img_tags import is_spacer, is_template
+from captionbox.cli.sources.markdown_images import (
+    MARKDOWN_SUFFIXES,
+    fill_texts,
+    missing_texts,
+    read_markdown,
+)
 from captionbox.cli.sources.sources import tidy
 from captionbox.errors import ImageInputError
 from captionbox.images import Upload, load
 
-PAGE_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
+_HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
+PAGE_SUFFIXES = _HTML_SUFFIXES | MARKDOWN_SUFFIXES
 
 # A host that cannot exist (RFC 2606) stands for the site while addresses are resolved.
 _HOST = "site.invalid"
@@ -49,11 +60,17 @@ class Site:
 
     Attributes:
         root: folder that addresses like `/logo.png` begin at.
+        lang: the language of the captions; where a page is in another one, the image says so.
         left: pages and images that are left alone, each with the reason, for people.
+        decorative: images that are to have no text: the page, the address, and why.
+        foreign: pages in another language, by that.
     """
 
     root: Path
+    lang: str = "en"
     left: list[str] = field(default_factory=list)
+    decorative: list[tuple[str, str, str]] = field(default_factory=list)
+    foreign: dict[Path, str] = field(default_factory=dict)
     _pending: dict[Path, set[str]] = field(default_factory=dict)
     _pages_of: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     _captions: dict[str, str | None] = field(default_factory=dict)
@@ -61,13 +78,20 @@ class Site:
     def add(self, page: Path) -> None:
         """Look for images without `alt` in a page."""
         try:
-            content = read_page(page.read_bytes())
+            content = _read(page)
         except PageError as error:
             self.left.append(f"{page} is left alone: {error}")
             return
-        base = base_address(content)
+        if _is_markdown(page):
+            base, addresses = "", list(missing_texts(content))
+        else:
+            base, addresses = base_address(content), [it for _, it in missing_alt(content)]
+            self.decorative += [(str(page), *it) for it in left_out(content)]
+            spoken = language(content)
+            if addresses and spoken and spoken.partition("-")[0] != self.lang.partition("-")[0]:
+                self.foreign[page] = spoken
         images: set[str] = set()
-        for _, address in missing_alt(content):
+        for address in addresses:
             image = self.locate(page, base, address)
             if image is not None and _is_spacer(image):
                 continue
@@ -123,14 +147,17 @@ class Site:
 
     def _change(self, page: Path) -> Change:
         old = page.read_bytes()
-        content = read_page(old)
-        base = base_address(content)
+        content = _read(page)
+        base = "" if _is_markdown(page) else base_address(content)
 
         def caption_of(address: str) -> str | None:
             image = self.locate(page, base, address)
             return None if image is None else self._captions.get(image)
 
-        return Change(page, old, *fill_alt(content, caption_of))
+        if _is_markdown(page):
+            return Change(page, old, *fill_texts(content, caption_of))
+        lang = self.lang if page in self.foreign else ""
+        return Change(page, old, *fill_alt(content, caption_of, lang))
 
 
 def pages(site: Path, excluded: Exclusions | None = None) -> list[Path]:
@@ -157,8 +184,33 @@ def pages(site: Path, excluded: Exclusions | None = None) -> list[Path]:
         found += [Path(place, name) for name in names if Path(name).suffix.lower() in PAGE_SUFFIXES]
     found = [page for page in found if not excluded.cover(str(page))]
     if not found:
-        raise UsageError(f"no pages ({', '.join(sorted(PAGE_SUFFIXES))}) found in {site}")
+        html, markdown = (", ".join(sorted(it)) for it in (_HTML_SUFFIXES, MARKDOWN_SUFFIXES))
+        raise UsageError(f"no pages ({html}) found in {site}, and no Markdown ({markdown})")
     return found
+
+
+def _is_markdown(page: Path) -> bool:
+    return page.suffix.lower() in MARKDOWN_SUFFIXES
+
+
+def _read(page: Path) -> Page:
+    data = page.read_bytes()
+    return read_markdown(data) if _is_markdown(page) else read_page(data)
+
+
+def shortened(text: str, most: int | None) -> str:
+    """Return a caption that is at most so long: whole words, no loose end."""
+    if most is None or len(text) <= most:
+        return text
+    cut = text[: most + 1].rpartition(" ")[0] or text[:most]
+    words = cut.rstrip(" ,;:-").split(" ")
+    while len(words) > 1 and words[-1].lower() in _LOOSE:
+        words.pop()
+    return " ".join(words).rstrip(" ,;:-")
+
+
+_LOOSE = frozenset("a an and at by for from in is of on or over the to under while with".split())
+"""Words that nothing ends with."""
 
 
 def _is_page(file: Path) -> bool:
@@ -184,9 +236,10 @@ def _is_spacer(image: str) -> bool:
     return isinstance(loaded, Upload) and is_spacer(loaded.content)
 
 
-def write(change: Change) -> None:
+def write(change: Change, journal: Journal) -> None:
     """Put a changed page in the place of the old one, all at once, with the same permissions."""
     page = change.page.resolve()
+    journal.replacing(page, change.new)
     with replacing(page) as part:
         part.write_bytes(change.new)
         # Some file systems have no modes; the page matters more.

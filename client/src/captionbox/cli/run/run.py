@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from captionbox.cli.output.endings import ExitCode, Fault, of_image
 from captionbox.cli.output.formats import LineFormat, Past, Record
 from captionbox.cli.output.part_file import UnwritableError
+from captionbox.cli.run.pace import Pace
 from captionbox.cli.run.progress import Reporter
 from captionbox.cli.run.tally import Tally
 
@@ -98,7 +99,7 @@ async def run(
     stop: Stop,
     options: CaptionOptions,
     *,
-    concurrency: int,
+    pace: Pace,
     ordered: bool,
     tell_failures: bool,
 ) -> None:
@@ -112,14 +113,17 @@ async def run(
         tally: counts; says when the server is not worth asking any more.
         stop: is set then; ends `sources`.
         options: how to caption.
-        concurrency: how many requests are in progress at once.
+        pace: how many requests are in progress at once, and how many images share one.
         ordered: record in the order of the sources; otherwise as answers come, so that least is
             lost when the process is killed.
         tell_failures: tell `report` of images that failed; not where their records are seen there.
     """
-    outcomes = client.caption_many(sources, concurrency=concurrency, ordered=ordered, **options)
+    outcomes = client.caption_many(
+        sources, concurrency=pace.requests, batch_size=pace.size, ordered=ordered, **options
+    )
     async with aclosing(outcomes):
         async for outcome in outcomes:
+            pace.see(outcome.result)
             record = Record(outcome.image, outcome.result, outcome.error)
             fault = None if outcome.error is None else tally.bad(outcome.error)
             # The reason to stop is told at the end, once.

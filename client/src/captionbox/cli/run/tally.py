@@ -72,6 +72,16 @@ class Tally:
             return ExitCode.UNAVAILABLE
         return ExitCode.SOME_FAILED if self.failed or self.failed_before else ExitCode.OK
 
+    def counts(self) -> dict[str, int]:
+        """Return the count by name, for programs."""
+        return {
+            "captioned": self.captioned,
+            "failed": self.failed,
+            "unfinished": self.unfinished,
+            "done_before": self.done_before,
+            "failed_before": self.failed_before,
+        }
+
     def summary(self) -> str:
         """Return the count in words."""
         counts = {

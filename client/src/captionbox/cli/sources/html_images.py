@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from captionbox.cli.sources.img_tags import needs_text, shown_picture
+from captionbox.cli.sources.img_tags import needs_text, reason_without, shown_picture
 
 
 class PageError(Exception):
@@ -80,7 +80,7 @@ def read_page(data: bytes) -> Page:
 def missing_alt(page: Page) -> Iterator[tuple[int, str]]:
     """Yield where an `alt` may be put in, and the address of the picture that a visitor sees.
 
-    Images that have one, or are to have none, are left out; see `needs_text`.
+    Images that have one, or are to have none, are left out; see `reason_without`.
     """
     sources: list[dict[str, str]] = []
     for tag in start_tags(page.text):
@@ -95,6 +95,26 @@ def missing_alt(page: Page) -> Iterator[tuple[int, str]]:
             sources = []
 
 
+def left_out(page: Page) -> Iterator[tuple[str, str]]:
+    """Yield the images that have no text and are to have none: their address, and why."""
+    for tag in start_tags(page.text):
+        if tag.name == "img":
+            values = _values(page, tag)
+            reason = reason_without(values)
+            if reason is not None and not values.get("alt", "").strip():
+                yield shown_picture(values), reason
+
+
+def language(page: Page) -> str:
+    """Return what `<html lang>` says, in small letters; empty where it says nothing."""
+    for tag in start_tags(page.text):
+        if tag.name == "html":
+            return page.value(tag.attributes.get("lang", "")).strip().lower()
+        if tag.name in ("body", "img"):
+            break
+    return ""
+
+
 def _values(page: Page, tag: Tag) -> dict[str, str]:
     return {name: page.value(raw) for name, raw in tag.attributes.items()}
 
@@ -107,24 +127,29 @@ def base_address(page: Page) -> str:
     return ""
 
 
-def fill_alt(page: Page, caption_of: Callable[[str], str | None]) -> tuple[bytes, int]:
+def fill_alt(
+    page: Page, caption_of: Callable[[str], str | None], lang: str = ""
+) -> tuple[bytes, int]:
     """Put captions in.
 
     Args:
         page: as it is.
         caption_of: gives the caption for a picture's address, or None to leave it as it is.
+        lang: the captions' language, where the page is in another one: an attribute says so.
 
     Returns:
         The new page, and how many captions were put in.
     """
     pieces: list[str] = []
     last = 0
+    told = {tag.name_end for tag in start_tags(page.text) if "lang" in tag.attributes}
     for place, source in missing_alt(page):
         caption = caption_of(source)
         if caption:
             text = html.escape(" ".join(caption.split()))
             alt = text.encode("ascii", "xmlcharrefreplace").decode()
-            pieces += [page.text[last:place], f' alt="{alt}"']
+            said = f' lang="{lang}"' if lang and place not in told else ""
+            pieces += [page.text[last:place], f'{said} alt="{alt}"']
             last = place
     return page.encode("".join([*pieces, page.text[last:]])), len(pieces) // 2
 

@@ -42,27 +42,36 @@ _PIXELS = re.compile(r"\s*([\d.]+)(?:px)?\s*")
 
 
 def needs_text(attributes: Mapping[str, str]) -> bool:
-    """Whether an image has no alternative text, and is to have one.
+    """Whether an image has no alternative text, and is to have one; see `reason_without`."""
+    return reason_without(attributes) is None
 
-    Fine without: decorative images (`alt=""`, `role="presentation"` or `"none"`, `aria-hidden`),
-    those that a template or a script gives an `alt` (`:alt`, `[alt]`, `ng-attr-alt` …), those that
-    `aria-label` or `aria-labelledby` name, and spacers and tracking pixels.
+
+def reason_without(attributes: Mapping[str, str]) -> str | None:
+    """Return why an image is to get no text, in words; None where it is to get one.
+
+    Those that have one, and: decorative images (`alt=""`, `role="presentation"` or `"none"`,
+    `aria-hidden`), those that a template or a script gives an `alt` (`:alt`, `[alt]`,
+    `ng-attr-alt` …), those that `aria-label` or `aria-labelledby` name, and spacers and tracking
+    pixels.
 
     Args:
         attributes: names in small letters.
     """
+    if "alt" in attributes:
+        return "it has a text" if attributes["alt"].strip() else 'decorative: alt=""'
     if any(_BOUND_ALT.fullmatch(name) for name in attributes):
-        return False
+        return "a script or template gives its text"
     if any(re.search(r"\balt\b", attributes.get(name, "")) for name in _BINDINGS):
-        return False
+        return "a script or template gives its text"
     if attributes.get("aria-hidden", "").strip().lower() == "true":
-        return False
+        return "decorative: aria-hidden"
     if any(attributes.get(name, "").strip() for name in ("aria-label", "aria-labelledby")):
-        return False
+        return "aria-label names it"
     if {"presentation", "none"} & set(attributes.get("role", "").lower().split()):
-        return False
+        return "decorative: role"
     sides = [_side(attributes, side) for side in ("width", "height")]
-    return not all(side is not None and side <= 1 for side in sides)
+    small = all(side is not None and side <= 1 for side in sides)
+    return "a spacer or tracking pixel" if small else None
 
 
 def shown_picture(attributes: Mapping[str, str], sources: Sequence[Mapping[str, str]] = ()) -> str:

@@ -90,7 +90,12 @@ def tidy(source: str) -> str:
 def identity(source: str) -> str:
     """Return what is the same for all spellings of a source, from the current folder."""
     # Not Path.resolve: two links to one picture are two pictures to be captioned.
-    return source if is_url(source) else os.path.abspath(source)  # noqa: PTH100
+    return source if is_url(source) else os.path.abspath(system_name(source))  # noqa: PTH100
+
+
+def system_name(name: str) -> str:
+    """Return a name as this system has it: without UTF-8 it is not as in a file of ours."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def _folder(folder: Path, recursive: bool, excluded: Exclusions) -> Iterator[str]:

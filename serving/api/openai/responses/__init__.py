@@ -1,0 +1,1 @@
+"""OpenAI's responses, as far as a captioner can honour them."""
