@@ -38,9 +38,9 @@ def test_words_and_number_agree(open_page: Opener) -> None:
       const { confidenceView } = await import("/js/card/confidence.js");
       return confidences.map((confidence) => confidenceView(confidence).textContent);
     }"""
-    confidences = [0.549, 0.544, 0.395, 0.394, 0.31, 0.001]
+    confidences = [0.659, 0.654, 0.536, 0.534, 0.35, 0.001]
     words = ["Very sure", "Fairly sure", "Fairly sure", "Not so sure", "Not so sure", "Guessing"]
-    percents = [55, 54, 40, 39, 31, 0]
+    percents = [66, 65, 54, 53, 35, 0]
     assert open_page().evaluate(shown, confidences) == [
         f"Confidence: {word} · {percent} %" for word, percent in zip(words, percents, strict=True)
     ]
