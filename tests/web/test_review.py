@@ -100,7 +100,8 @@ def test_what_is_captioned_again_is_to_be_looked_at_again(
     expect(accepted).to_be_hidden()
 
 
-@pytest.mark.long
+# A bound in milliseconds: not for machines that do other things meanwhile.
+@pytest.mark.slow
 def test_a_thousand_pictures_stay_smooth(open_page: Opener, picture: Picture) -> None:
     page = open_page()
     caption = {"text": "A red ring on paper.", "confidence": 0.5, "log_prob": -1.0}

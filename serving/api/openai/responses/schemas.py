@@ -85,7 +85,8 @@ class InputMessage(Part):
     """
 
     role: Literal["user", "system", "developer", "assistant"]
-    content: str | list[InputPart] | None = None
+    # Its own title: generators of clients name a type after it, and a chat message has one, too.
+    content: Annotated[str | list[InputPart] | None, Field(title="InputContent")] = None
     type: Literal["message"] | None = None
 
 
