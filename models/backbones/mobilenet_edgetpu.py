@@ -1,8 +1,7 @@
 """MobileNetEdgeTPU 1.0 convolutional trunk (the image encoder of `compact`).
 
 The block table follows the ImageNet network published with MLPerf Mobile (mlcommons/mobile_models,
-Apache-2.0). Its BatchNorm is already folded into the convolutions, so the trunk has none: it runs
-the same in training and in inference and fine-tunes at any batch size.
+Apache-2.0), where BatchNorm is already folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -10,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from models.backbones.inverted_bottlenecks import Bottleneck, BottleneckTrunk, SameConv2d
 
 NO_RESIDUAL_WIDTH = 768
 """Blocks whose middle layer has this width carry no residual connection, even at stride 1."""
@@ -74,63 +74,26 @@ TINY_BLOCKS = (
 """A network of a few thousand parameters, for tests."""
 
 
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return how many pixels TensorFlow's "SAME" padding puts before and after `size` pixels.
-
-    In total `max((ceil(n / s) - 1) * s + k - n, 0)`, the smaller half in front.
-    """
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+def _relu(hidden: Tensor) -> Tensor:
+    return F.relu(hidden, inplace=True)
 
 
-class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's "SAME" padding, which is asymmetric at stride 2.
-
-    The weights were trained so: symmetric padding would shift every feature map by half a pixel.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Convolve `[B, C, H, W]` into `[B, C', ceil(H / s), ceil(W / s)]`."""
-        (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
-        height, width = input.shape[-2:]
-        top, bottom = same_padding(height, kernel_h, stride_h)
-        left, right = same_padding(width, kernel_w, stride_w)
-        if top == bottom and left == right:
-            # Symmetric: let the convolution pad, which saves a copy of the feature map.
-            return F.conv2d(input, self.weight, self.bias, self.stride, (top, left), 1, self.groups)
-        padded = F.pad(input, (left, right, top, bottom))
-        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
+def _bottleneck(in_channels: int, spec: BlockSpec) -> Bottleneck:
+    """Return a block; a residual connection where shape and width allow it."""
+    middle, kernel, stride = spec.middle_channels, spec.kernel, spec.stride
+    if spec.kind == "fused":
+        expand = [SameConv2d(in_channels, middle, kernel, stride)]
+    else:
+        expand = [
+            SameConv2d(in_channels, middle, 1),
+            SameConv2d(middle, middle, kernel, stride, groups=middle),
+        ]
+    residual = stride == 1 and in_channels == spec.out_channels and middle != NO_RESIDUAL_WIDTH
+    return Bottleneck([*expand, SameConv2d(middle, spec.out_channels, 1)], residual, _relu)
 
 
-class InvertedBottleneck(nn.Module):
-    """Expand, filter, project; a residual connection where shape and width allow it."""
-
-    def __init__(self, in_channels: int, spec: BlockSpec) -> None:
-        super().__init__()
-        middle, kernel, stride = spec.middle_channels, spec.kernel, spec.stride
-        if spec.kind == "fused":
-            expand = [SameConv2d(in_channels, middle, kernel, stride)]
-        else:
-            expand = [
-                SameConv2d(in_channels, middle, 1),
-                SameConv2d(middle, middle, kernel, stride, groups=middle),
-            ]
-        self.conv = nn.ModuleList([*expand, SameConv2d(middle, spec.out_channels, 1)])
-        self.residual = (
-            stride == 1 and in_channels == spec.out_channels and middle != NO_RESIDUAL_WIDTH
-        )
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map `[B, C, H, W]` to `[B, C', H / s, W / s]`."""
-        out = hidden
-        for conv in list(self.conv)[:-1]:
-            out = F.relu(conv(out), inplace=True)
-        out = self.conv[-1](out)
-        return hidden + out if self.residual else out
-
-
-class MobileNetEdgeTpu(nn.Module):
-    """The trunk up to its 1,280-channel head; the ImageNet classifier is optional.
+class MobileNetEdgeTpu(BottleneckTrunk):
+    """The trunk up to its 1,280-channel head, non-negative; the ImageNet classifier is optional.
 
     Args:
         blocks: the block table; tests pass a short one.
@@ -144,17 +107,15 @@ class MobileNetEdgeTpu(nn.Module):
         head_channels: int = 1280,
         with_classifier: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(_relu)
         self.stem = nn.ModuleList([SameConv2d(3, 32, 3, 2), SameConv2d(32, 16, 1)])
         channels = 16
         layers = []
         for spec in blocks:
-            layers.append(InvertedBottleneck(channels, spec))
+            layers.append(_bottleneck(channels, spec))
             channels = spec.out_channels
         self.blocks = nn.ModuleList(layers)
-        self.head = SameConv2d(channels, head_channels, 1)
-        self.fc = nn.Linear(head_channels, IMAGENET_CLASSES) if with_classifier else None
-        self.out_channels = head_channels
+        self.add_head(channels, head_channels, IMAGENET_CLASSES if with_classifier else None)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the last block's output `[B, 192, H / 32, W / 32]` (no ReLU after it).
@@ -162,43 +123,11 @@ class MobileNetEdgeTpu(nn.Module):
         Args:
             images: RGB `[B, 3, H, W]` scaled to [-1, 1].
         """
-        hidden = F.relu(self.stem[0](images))
+        hidden = _relu(self.stem[0](images))
         hidden = self.stem[1](hidden)
         for block in self.blocks:
             hidden = block(hidden)
         return hidden
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the head's feature map `[B, head_channels, H / 32, W / 32]`, non-negative.
-
-        Args:
-            images: RGB `[B, 3, H, W]` scaled to [-1, 1].
-        """
-        return F.relu(self.head(self.features(images)))
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return ImageNet logits `[B, 1001]`.
-
-        Raises:
-            ValueError: the trunk was built without its classifier.
-        """
-        if self.fc is None:
-            raise ValueError("this trunk was built with with_classifier=False")
-        logits: Tensor = self.fc(self(images).mean((2, 3)))
-        return logits
-
-
-def load_imagenet_weights(trunk: MobileNetEdgeTpu, state: dict[str, Tensor]) -> None:
-    """Load a published state dict (keys `stem.*`, `blocks.*`, `head.*`, `fc.*`) into `trunk`.
-
-    The classifier's weights are skipped where the trunk has none.
-
-    Raises:
-        RuntimeError: a key is missing, unexpected or of another shape.
-    """
-    if trunk.fc is None:
-        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    trunk.load_state_dict({key: value.to(torch.float32) for key, value in state.items()})
 
 
 def load_published(trunk: nn.Module, source: str) -> None:
@@ -214,4 +143,4 @@ def load_published(trunk: nn.Module, source: str) -> None:
     """
     if not isinstance(trunk, MobileNetEdgeTpu):
         raise ValueError("this is no MobileNetEdgeTPU")
-    load_imagenet_weights(trunk, load_file(source))
+    trunk.load_weights(load_file(source))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from models.captioners.cnn_transformer.network import CnnTransformer, Layer
 from models.captioners.cnn_transformer.tokenizer import NUM_NEVER_PRODUCED
+from models.runtimes.openvino.files import Sizes
 from models.runtimes.openvino.parts import (
+    Encoder,
     Parts,
+    Step,
     attend_to_picture,
     attend_to_written,
     join_heads,
@@ -22,32 +24,30 @@ from models.runtimes.openvino.parts import (
 def parts(network: CnnTransformer) -> Parts:
     """Return the parts of a network in evaluation mode, float32; they share what they can."""
     config = network.config
+    words = network.token_embedding.weight.detach()
+    if config.scale_embeddings:
+        words = words * config.d_model**0.5
     return Parts(
-        encoder=_Encoder(network),
+        encoder=Encoder(network),
         pictures=_Pictures(network),
-        step=_Step(network),
+        step=Step(
+            nn.Embedding.from_pretrained(words),
+            network.position_embedding,
+            (_Layer(cast(Layer, layer), config.pre_norm) for layer in network.decoder),
+        ),
         words=_Words(network),
-        bos_id=network.bos_id,
-        eos_id=network.eos_id,
-        vocab_size=config.vocab_size,
-        max_tokens=network.max_tokens,
-        grid=network.grid,
-        layers=config.decoder_layers,
-        heads=config.decoder_heads,
-        head_dim=config.head_dim,
-        width=config.d_model,
+        sizes=Sizes(
+            bos_id=network.bos_id,
+            eos_id=network.eos_id,
+            vocab_size=config.vocab_size,
+            max_tokens=network.max_tokens,
+            grid=network.grid,
+            layers=config.decoder_layers,
+            heads=config.decoder_heads,
+            head_dim=config.head_dim,
+            width=config.d_model,
+        ),
     )
-
-
-class _Encoder(nn.Module):
-    """From `uint8 [P, 3, H, W]` to memory `[P, S, M]`."""
-
-    def __init__(self, network: CnnTransformer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.network.encode(pixels)
 
 
 class _Pictures(nn.Module):
@@ -62,34 +62,6 @@ class _Pictures(nn.Module):
         for layer in self.layers:
             found += cast(Layer, layer).cross_attention.keys_values(memory)
         return tuple(found)
-
-
-class _Step(nn.Module):
-    """One token a row."""
-
-    def __init__(self, network: CnnTransformer) -> None:
-        super().__init__()
-        config = network.config
-        words = network.token_embedding.weight.detach()
-        if config.scale_embeddings:
-            words = words * config.d_model**0.5
-        self.words = nn.Embedding.from_pretrained(words)
-        self.positions = network.position_embedding
-        self.layers = nn.ModuleList(
-            _Layer(cast(Layer, layer), config.pre_norm) for layer in network.decoder
-        )
-
-    def forward(
-        self, tokens: Tensor, position: Tensor, mask: Tensor, *caches: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        hidden = self.words(tokens) + self.positions(position)
-        new: list[Tensor] = []
-        looked, first_picture = hidden, 2 * len(self.layers)
-        for index, layer in enumerate(self.layers):
-            own, cross = caches[2 * index :], caches[first_picture + 2 * index :]
-            hidden, looked, *written = layer(hidden, mask, *own[:2], *cross[:2])
-            new += written
-        return hidden, torch.stack(new), looked.mean(1)
 
 
 class _Layer(nn.Module):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from models.captioners.vit_gpt2.network import VitGpt2
+from models.runtimes.openvino.files import Sizes
 from models.runtimes.openvino.parts import (
+    Encoder,
     Parts,
+    Step,
     attend_to_picture,
     attend_to_written,
     join_heads,
@@ -20,32 +22,28 @@ from models.runtimes.openvino.parts import (
 def parts(network: VitGpt2) -> Parts:
     """Return the parts of a network in evaluation mode, float32; they share what they can."""
     text = network.text
+    transformer = text.model.transformer
     return Parts(
-        encoder=_Encoder(network),
+        encoder=Encoder(network),
         pictures=_Pictures(text),
-        step=_Step(text),
+        step=Step(
+            transformer.wte,
+            transformer.wpe,
+            (_Layer(block, text.heads) for block in text.blocks()),
+        ),
         words=_Words(text),
-        bos_id=network.bos_id,
-        eos_id=network.eos_id,
-        vocab_size=network.vocab_size,
-        max_tokens=network.max_tokens,
-        grid=network.grid,
-        layers=len(text.blocks()),
-        heads=text.heads,
-        head_dim=text.head_dim,
-        width=text.heads * text.head_dim,
+        sizes=Sizes(
+            bos_id=network.bos_id,
+            eos_id=network.eos_id,
+            vocab_size=network.vocab_size,
+            max_tokens=network.max_tokens,
+            grid=network.grid,
+            layers=len(text.blocks()),
+            heads=text.heads,
+            head_dim=text.head_dim,
+            width=text.heads * text.head_dim,
+        ),
     )
-
-
-class _Encoder(nn.Module):
-    """From `uint8 [P, 3, H, W]` to memory `[P, S, M]`."""
-
-    def __init__(self, network: VitGpt2) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.network.encode(pixels)
 
 
 class _Pictures(nn.Module):
@@ -61,28 +59,6 @@ class _Pictures(nn.Module):
         for layer in self.layers:
             found += [split_heads(part, self.heads) for part in layer(memory).chunk(2, -1)]
         return tuple(found)
-
-
-class _Step(nn.Module):
-    """One token a row."""
-
-    def __init__(self, text: Any) -> None:
-        super().__init__()
-        transformer = text.model.transformer
-        self.tokens, self.positions = transformer.wte, transformer.wpe
-        self.layers = nn.ModuleList(_Layer(block, text.heads) for block in text.blocks())
-
-    def forward(
-        self, tokens: Tensor, position: Tensor, mask: Tensor, *caches: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        hidden = self.tokens(tokens) + self.positions(position)
-        new: list[Tensor] = []
-        looked, first_picture = hidden, 2 * len(self.layers)
-        for index, layer in enumerate(self.layers):
-            own, cross = caches[2 * index :], caches[first_picture + 2 * index :]
-            hidden, looked, *written = layer(hidden, mask, *own[:2], *cross[:2])
-            new += written
-        return hidden, torch.stack(new), looked.mean(1)
 
 
 class _Layer(nn.Module):

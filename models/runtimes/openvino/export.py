@@ -44,7 +44,7 @@ def export(
             does.
     """
     write_graphs(parts, directory, weights, pictures)
-    check(network, parts.vocab_size, directory, pictures[:_CHECKED])
+    check(network, parts.sizes.vocab_size, directory, pictures[:_CHECKED])
 
 
 @torch.inference_mode()

@@ -23,18 +23,15 @@ BEST = 16
 """Tokens that a step finds for each row by itself; a search of five beams asks for ten and some."""
 
 
-class GraphsInfo(BaseModel):
-    """Contents of `openvino/graphs.json`.
+class Sizes(BaseModel):
+    """What a network's parts, or the graphs made of them, do not say of themselves.
 
     Attributes:
         bos_id, eos_id: tokens that start and end every caption.
         vocab_size: number of tokens.
         max_tokens: longest caption in tokens, the end token included.
-        grid: rows and columns of the picture's patches.
-        layers, heads, head_dim, width: of the decoder.
-        weights: number formats that the weights are there in: `"fp32"`, `"int8"` or both.
-        seven_bits: int8 weights leave a bit free, so that processors without VNNI add products of
-            bytes rightly too; graphs of older versions do not.
+        grid: rows and columns of the picture's places.
+        layers, heads, head_dim, width: of the decoder; `width` is that of its last layer's output.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +45,17 @@ class GraphsInfo(BaseModel):
     heads: int
     head_dim: int
     width: int
+
+
+class GraphsInfo(Sizes):
+    """Contents of `openvino/graphs.json`.
+
+    Attributes:
+        weights: number formats that the weights are there in: `"fp32"`, `"int8"` or both.
+        seven_bits: int8 weights leave a bit free, so that processors without VNNI add products of
+            bytes rightly too; graphs of older versions do not.
+    """
+
     weights: tuple[Precision, ...]
     seven_bits: bool = False
 

@@ -48,24 +48,13 @@ def write_graphs(
             warnings.simplefilter("ignore")
             graph = openvino.convert_model(module.eval(), example_input=example, input=shapes)
         if name == "words":
-            graph = _with_best(graph, parts.vocab_size)
+            graph = _with_best(graph, parts.sizes.vocab_size)
         if "fp32" in weights:
             _save(graph, graph_path(directory, name, "fp32"))
         if "int8" in weights:
             _save(_quantised(graph, samples.get(name)), graph_path(directory, name, "int8"))
-    GraphsInfo(
-        bos_id=parts.bos_id,
-        eos_id=parts.eos_id,
-        vocab_size=parts.vocab_size,
-        max_tokens=parts.max_tokens,
-        grid=parts.grid,
-        layers=parts.layers,
-        heads=parts.heads,
-        head_dim=parts.head_dim,
-        width=parts.width,
-        weights=weights,
-        seven_bits=True,
-    ).write(directory)
+    info = GraphsInfo(**parts.sizes.model_dump(), weights=weights, seven_bits=True)
+    info.write(directory)
 
 
 def _with_best(graph: Any, vocab_size: int) -> Any:
@@ -128,7 +117,8 @@ def _modules(
     parts: Parts, pixels: tuple[int, ...], memory: tuple[int, ...]
 ) -> Iterator[tuple[str, nn.Module, Any, list[Any]]]:
     """Yield each graph's name, module, example of its input, and shapes (-1: any size)."""
-    heads, size, layers, width = parts.heads, parts.head_dim, parts.layers, parts.width
+    sizes = parts.sizes
+    heads, size, layers, width = sizes.heads, sizes.head_dim, sizes.layers, sizes.width
     length, memory_width = memory[1:]
     yield (
         "encoder",

@@ -12,10 +12,14 @@ mask's few numbers and no keys, and nothing of a picture is copied for its rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from models.layers.network_protocol import CaptionNetwork
+from models.runtimes.openvino.files import Sizes
 
 
 @dataclass(frozen=True)
@@ -33,26 +37,60 @@ class Parts:
             `[P, R, D]`, every layer's new keys, then values, `[2 * layers, P, heads, R, head_dim]`,
             and the weights of the last layer's cross-attention averaged over heads, `[P, R, S]`.
         words: that output to logits `[P, R, V]`, those of tokens that are never produced -inf.
-        bos_id, eos_id: tokens that start and end every caption.
-        vocab_size: number of tokens.
-        max_tokens: longest caption in tokens, the end token included.
-        grid: rows and columns of the picture's places.
-        layers, heads, head_dim, width: of the decoder; `width` is D.
+        sizes: what the modules do not say of themselves; `width` is D.
     """
 
     encoder: nn.Module
     pictures: nn.Module
     step: nn.Module
     words: nn.Module
-    bos_id: int
-    eos_id: int
-    vocab_size: int
-    max_tokens: int
-    grid: tuple[int, int]
-    layers: int
-    heads: int
-    head_dim: int
-    width: int
+    sizes: Sizes
+
+
+class Encoder(nn.Module):
+    """The `encoder` of any network.
+
+    Args:
+        network: in evaluation mode, float32.
+    """
+
+    def __init__(self, network: CaptionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map `uint8 [P, 3, H, W]` to memory `[P, S, M]`."""
+        return self.network.encode(pixels)
+
+
+class Step(nn.Module):
+    """The `step` of a decoder whose layers follow one another.
+
+    Args:
+        words: embeds tokens.
+        positions: embeds positions.
+        layers: each maps hidden `[P, R, D]`, the mask, its keys and values of the slots and of the
+            pictures to the new hidden, where it looked, `[P, heads, R, S]`, its new key and value.
+    """
+
+    def __init__(
+        self, words: nn.Embedding, positions: nn.Embedding, layers: Iterable[nn.Module]
+    ) -> None:
+        super().__init__()
+        self.words, self.positions, self.layers = words, positions, nn.ModuleList(layers)
+
+    def forward(
+        self, tokens: Tensor, position: Tensor, mask: Tensor, *caches: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Feed one token a row; see `Parts`."""
+        hidden = self.words(tokens) + self.positions(position)
+        new: list[Tensor] = []
+        looked, first_picture = hidden, 2 * len(self.layers)
+        for index, layer in enumerate(self.layers):
+            own, cross = caches[2 * index :], caches[first_picture + 2 * index :]
+            hidden, looked, *written = layer(hidden, mask, *own[:2], *cross[:2])
+            new += written
+        return hidden, torch.stack(new), looked.mean(1)
 
 
 def attend_to_written(

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu, SameConv2d, same_padding
+from models.backbones.inverted_bottlenecks import SameConv2d, same_padding
+from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu
 from models.runtimes.torch.packing import PackedConvolution
 
 Trunk = Callable[[Tensor], Tensor]

@@ -6,11 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.backbones.mobilenet_edgetpu import (
-    MobileNetEdgeTpu,
-    SameConv2d,
-    load_imagenet_weights,
-)
+from models.backbones.inverted_bottlenecks import SameConv2d
+from models.backbones.mobilenet_edgetpu import MobileNetEdgeTpu
 
 WEIGHTS = (
     Path(__file__).resolve().parents[3].parent
@@ -21,7 +18,7 @@ WEIGHTS = (
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="no ../shared/data with the ImageNet weights")
 def test_published_weights_give_the_published_values() -> None:
     trunk = MobileNetEdgeTpu(with_classifier=True).eval()
-    load_imagenet_weights(trunk, load_file(WEIGHTS))
+    trunk.load_weights(load_file(WEIGHTS))
     image = torch.linspace(-1, 1, 3 * 224 * 224).reshape(1, 3, 224, 224)
     with torch.no_grad():
         last, head = trunk.features(image), trunk(image)
