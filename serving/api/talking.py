@@ -6,7 +6,7 @@ answer is to have; or no picture at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from models.store import StoredModel
@@ -37,18 +37,24 @@ def declined() -> Said:
     return Said(NOT_A_PICTURE, 0.0, ())
 
 
-def prompt_for(model: StoredModel, text: str, form: Form) -> str | None:
+def prompt_for(model: StoredModel, text: str, form: Form, honoured: Collection[str]) -> str | None:
     """Return what a model is to be asked, of what the user wrote; `None` for its own prompt.
 
     Models whose own prompt is a sentence do what another one asks for. Others would begin their
     captions with the text, or know a few phrases only: they are better not asked. JSON is made
     from a caption, so what asks for JSON is no prompt either.
+
+    Args:
+        model: that is to caption.
+        text: as the user wrote it.
+        form: what the answer is to be.
+        honoured: options that the model honours.
     """
     own = model.metadata.decode.prompt or ""
     takes_requests = own.endswith((".", "?"))
-    if form is not None or not takes_requests or not 0 < len(text) <= _LONGEST_PROMPT:
+    if form is not None or "prompt" not in honoured or not takes_requests:
         return None
-    return text
+    return text if 0 < len(text) <= _LONGEST_PROMPT else None
 
 
 def picture_url(image: str) -> str:

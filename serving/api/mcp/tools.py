@@ -109,13 +109,14 @@ class Tool(NamedTuple):
 
 async def _describe(gateway: Gateway, asked: DescribeImage, identity: str) -> Told:
     model = gateway.models.get(None)
+    honoured = gateway.models.honoured(model)
     wanted: dict[str, Any] = {
         "length_penalty": _PENALTIES.get(asked.length),
-        "prompt": prompt_for(model, (asked.prompt or "").strip(), None),
+        "prompt": prompt_for(model, (asked.prompt or "").strip(), None, honoured),
     }
-    honoured = gateway.models.honoured(model)
     options = CaptionOptions(**{name: wanted[name] for name in wanted if name in honoured})
-    answer = await _captioned(gateway, asked, model, options, identity)
+    image = await gateway.fetch(asked.address(), model)
+    answer = await _captioned(gateway, image, model, options, identity)
     (best, *_) = answer.captions
     said = Said.by(best.text, best.confidence)
     facts = {"caption": said.text, "confidence": said.confidence, "things": list(said.labels)}
@@ -124,9 +125,10 @@ async def _describe(gateway: Gateway, asked: DescribeImage, identity: str) -> To
 
 async def _alt_text(gateway: Gateway, asked: AltText, identity: str) -> Told:
     model = gateway.models.get(None)
+    image = await gateway.fetch(asked.address(), model)
     texts: list[str] = []
     for options in (CaptionOptions(), CaptionOptions(num_captions=_CHOICES)):
-        answer = await _captioned(gateway, asked, model, options, identity)
+        answer = await _captioned(gateway, image, model, options, identity)
         texts = [caption.text for caption in answer.captions]
         fitting = [text for text in texts if len(text) <= asked.max_chars]
         if fitting:
@@ -136,9 +138,8 @@ async def _alt_text(gateway: Gateway, asked: AltText, identity: str) -> Told:
 
 
 async def _captioned(
-    gateway: Gateway, asked: _Picture, model: StoredModel, options: CaptionOptions, identity: str
+    gateway: Gateway, image: bytes, model: StoredModel, options: CaptionOptions, identity: str
 ) -> CaptionResponse:
-    image = await gateway.fetch(asked.address(), model)
     return await gateway.caption(CaptionForm(image, options, model.name, None), identity)
 
 

@@ -153,7 +153,7 @@ def caption_options(
     options = {
         **_sampling(**numbers),
         "max_length": _max_length(_number(given, "num_predict"), model),
-        "prompt": prompt_for(model, text, wanted_format(asked.format)),
+        "prompt": prompt_for(model, text, wanted_format(asked.format), honoured),
     }
     honourable = {name: value for name, value in options.items() if name in honoured}
     return CaptionOptions.model_validate(honourable)

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Response
+from pydantic import BaseModel
 
 from models.api.options import LONGEST_CAPTION, CaptionOptions
 from models.api.results import Caption
 from models.store import StoredModel
+from serving.api.bodies import JsonBody
 from serving.api.openai.conversation import Question
-from serving.api.openai.schemas import asks_for_nothing
+from serving.api.openai.schemas import StreamOptions, asks_for_nothing
 from serving.api.structured import Said
 from serving.api.talking import SHORTEST, Form, declined, prompt_for, worded
 from serving.base import request_id
 from serving.base.problems import FieldError, Problem, fault, invalid_field, invalid_fields
 from serving.contract.requests import CaptionForm
-from serving.gateway.gateway import Gateway, gateway_of
+from serving.gateway.gateway import gateway_of
+
+M = TypeVar("M", bound=BaseModel)
 
 _BAD_REQUEST = 400
 _THE_REQUESTS_FAULT = (415, 422)
@@ -79,22 +83,15 @@ async def answered(
     model = gateway.models.get(model_name or None)
     if asked.url is None:
         return Answered(model, (Line(worded(declined(), form), cut=False),), 0)
-    options = _with_prompt(options, gateway, model, asked.text, form)
+    prompt = prompt_for(model, asked.text, form, gateway.models.honoured(model))
+    if prompt is not None:
+        options = options.model_copy(update={"prompt": prompt})
     gateway.models.choose(model.name, options)  # what cannot be honoured costs no fetch
     image = await gateway.fetch(asked.url, model)
     caption = CaptionForm(image, options, model.name, None)
     answer = await gateway.caption(caption, request_id.of(request.scope))
     lines = tuple(_line(caption, form, stops) for caption in answer.captions)
     return Answered(model, lines, sum(caption.tokens or 0 for caption in answer.captions))
-
-
-def _with_prompt(
-    options: CaptionOptions, gateway: Gateway, model: StoredModel, text: str, form: Form
-) -> CaptionOptions:
-    prompt = prompt_for(model, text, form)
-    if prompt is None or "prompt" not in gateway.models.honoured(model):
-        return options
-    return options.model_copy(update={"prompt": prompt})
 
 
 def _line(caption: Caption, form: Form, stops: Collection[str]) -> Line:
@@ -180,6 +177,34 @@ def _is_any(value: Any, ones: tuple[Any, ...]) -> bool:
     # As JSON compares: to Python, false is 0.
     kind = isinstance(value, bool)
     return any(value == one and kind == isinstance(one, bool) for one in ones)
+
+
+def check_stream_options(options: StreamOptions | None, stream: bool | None) -> None:
+    """Refuse options of a stream that was not asked for.
+
+    Raises:
+        Problem: names them.
+    """
+    if options is not None and not asks_for_nothing(options.model_dump()) and not stream:
+        raise fault("stream_options", "applies to `stream` only")
+
+
+# --- the two ends ---------------------------------------------------------------------------------
+
+
+class OpenAiBody(JsonBody[M]):
+    """A body whose faults are answered in OpenAI's statuses."""
+
+    async def __call__(self, request: Request) -> M:
+        """Read it; see `JsonBody`."""
+        with in_openais_statuses():
+            return await super().__call__(request)
+
+
+def event_stream(events: str) -> Response:
+    """Return the answer that has a stream's events."""
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return Response(events, headers=headers, media_type="text/event-stream")
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -14,8 +14,14 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from serving.api.bodies import JsonBody
-from serving.api.openai.answering import Answered, answered, in_openais_statuses, renamed
+from serving.api.openai.answering import (
+    Answered,
+    OpenAiBody,
+    answered,
+    event_stream,
+    in_openais_statuses,
+    renamed,
+)
 from serving.api.openai.conversation import question
 from serving.api.openai.described import PARTS, described, terms
 from serving.api.openai.request import (
@@ -39,14 +45,7 @@ from serving.base import request_id
 from serving.base.problems import Problem
 from serving.base.settings import Settings
 
-
-class _ChatBody(JsonBody[ChatRequest]):
-    async def __call__(self, request: Request) -> ChatRequest:
-        with in_openais_statuses():
-            return await super().__call__(request)
-
-
-CHAT = _ChatBody(ChatRequest, terms, PARTS)
+CHAT = OpenAiBody(ChatRequest, terms, PARTS)
 
 
 def chat_route(settings: Settings) -> APIRoute:
@@ -74,8 +73,7 @@ async def _answer(request: Request, asked: ChatRequest) -> Response:
         return Response(completion.model_dump_json(), media_type="application/json")
     with_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     events = "".join(_event(chunk) for chunk in _chunks(completion, with_usage))
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return Response(f"{events}data: [DONE]\n\n", headers=headers, media_type="text/event-stream")
+    return event_stream(f"{events}data: [DONE]\n\n")
 
 
 def _completion(answer: Answered, identity: str) -> ChatCompletion:

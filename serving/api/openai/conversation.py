@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -99,19 +99,9 @@ def _role(message: Any, place: str) -> str:
 
 def _parts(message: dict[str, Any], place: str) -> Iterator[TextPart | ImagePart]:
     """Yield a message's parts; a message that is a mere text has one."""
-    content = message.get("content")
-    if content is not None and not isinstance(content, str | list):
-        raise fault(f"{place}.content", "must be a text or a list of parts", content)
+    parts = content_parts(message.get("content"), place, "text")
     validated(Message, {**message, "content": None}, place)
-    if content is None:
-        return
-    if isinstance(content, str):
-        yield TextPart(type="text", text=content)
-        return
-    for number, part in enumerate(content):
-        where = f"{place}.content[{number}]"
-        if not isinstance(part, dict):
-            raise fault(where, "must be an object", part)
+    for part, where in parts:
         kind = part.get("type")
         if kind == "text":
             yield validated(TextPart, part, where)
@@ -121,6 +111,33 @@ def _parts(message: dict[str, Any], place: str) -> Iterator[TextPart | ImagePart
             raise fault(where, "only a user's message may have a picture")
         else:
             raise fault(f"{where}.type", "must be `text` or `image_url`", kind)
+
+
+def content_parts(
+    content: Any, place: str, text_type: str
+) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Return the parts of what a message holds, each with where it stands.
+
+    Args:
+        content: as it was sent: nothing, a text, which is one part, or a list of parts.
+        place: where the message stands.
+        text_type: type of a part that is a text.
+
+    Raises:
+        Problem: it is something else; or, as they are taken, a part is no object.
+    """
+    if content is not None and not isinstance(content, str | list):
+        raise fault(f"{place}.content", "must be a text or a list of parts", content)
+    parts = [{"type": text_type, "text": content}] if isinstance(content, str) else content or []
+    return _objects(parts, f"{place}.content")
+
+
+def _objects(parts: list[Any], place: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    for number, part in enumerate(parts):
+        where = f"{place}[{number}]"
+        if not isinstance(part, dict):
+            raise fault(where, "must be an object", part)
+        yield part, where
 
 
 def validated(model: type[M], value: Any, place: str) -> M:

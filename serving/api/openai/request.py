@@ -8,7 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.api.options import SEEDS, CaptionOptions
-from serving.api.openai.answering import check_extras, longest, renamed, wanted_form
+from serving.api.openai.answering import (
+    check_extras,
+    check_stream_options,
+    longest,
+    renamed,
+    wanted_form,
+)
 from serving.api.openai.schemas import (
     ASKED_BY_BEING_THERE,
     EXTENSIONS,
@@ -29,9 +35,7 @@ def check_parameters(request: ChatRequest) -> None:
         Problem: names the first of them.
     """
     check_extras(request.model_extra, (*IGNORED, *EXTENSIONS), REFUSED, ASKED_BY_BEING_THERE)
-    options = request.stream_options
-    if options is not None and not asks_for_nothing(options.model_dump()) and not request.stream:
-        raise fault("stream_options", "applies to `stream` only")
+    check_stream_options(request.stream_options, request.stream)
 
 
 def caption_options(request: ChatRequest) -> CaptionOptions:

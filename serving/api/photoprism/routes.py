@@ -62,9 +62,9 @@ async def _answer(request: Request, asked: VisionRequest, kind: _Kind) -> JSONRe
     in_path = str(request.scope["path"]).removeprefix(f"{PREFIX}{kind}").strip("/").split("/")
     name, version = (*in_path, "")[:2] if in_path[0] else (asked.model, asked.version)
     model = asked_model(gateway.models, name, version)
-    prompt = prompt_for(model, (asked.prompt or "").strip(), None)
-    if kind == "labels" or "prompt" not in gateway.models.honoured(model):
-        prompt = None  # an order for labels is ours to fulfil
+    # An order for labels is ours to fulfil.
+    text = "" if kind == "labels" else (asked.prompt or "").strip()
+    prompt = prompt_for(model, text, None, gateway.models.honoured(model))
     image = await gateway.fetch(asked_picture(asked), model)
     form = CaptionForm(image, CaptionOptions(prompt=prompt), model.name, None)
     identity = request_id.of(request.scope)

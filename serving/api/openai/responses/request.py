@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from models.api.options import CaptionOptions
-from serving.api.openai.answering import check_extras, longest, wanted_form
-from serving.api.openai.conversation import Question, Turns, validated
+from serving.api.openai.answering import (
+    check_extras,
+    check_stream_options,
+    longest,
+    wanted_form,
+)
+from serving.api.openai.conversation import Question, Turns, content_parts, validated
 from serving.api.openai.responses.schemas import (
     IGNORED,
     REFUSED,
@@ -15,7 +20,7 @@ from serving.api.openai.responses.schemas import (
     InputText,
     ResponsesRequest,
 )
-from serving.api.openai.schemas import EXTENSIONS, asks_for_nothing
+from serving.api.openai.schemas import EXTENSIONS
 from serving.api.talking import Form
 from serving.base.problems import fault
 
@@ -33,9 +38,7 @@ def check_parameters(request: ResponsesRequest) -> None:
         Problem: names the first of them.
     """
     check_extras(request.model_extra, (*IGNORED, *EXTENSIONS), REFUSED)
-    options = request.stream_options
-    if options is not None and not asks_for_nothing(options.model_dump()) and not request.stream:
-        raise fault("stream_options", "applies to `stream` only")
+    check_stream_options(request.stream_options, request.stream)
 
 
 def caption_options(request: ResponsesRequest) -> CaptionOptions:
@@ -69,7 +72,7 @@ def question(given: Any) -> Question:
         place = f"input[{number}]"
         role = _role(item, place)
         if role == "user":
-            parts = list(_parts(item.get("content"), place))
+            parts = [_part(*one) for one in content_parts(item.get("content"), place, "input_text")]
             turns.user(
                 [part.text for part in parts if isinstance(part, InputText)],
                 [part.image_url for part in parts if isinstance(part, InputImage)],
@@ -97,22 +100,11 @@ def _role(item: Any, place: str) -> str:
     return str(role)
 
 
-def _parts(content: Any, place: str) -> Iterator[InputText | InputImage]:
-    if content is None:
-        return
-    if isinstance(content, str):
-        yield InputText(type="input_text", text=content)
-        return
-    if not isinstance(content, list):
-        raise fault(f"{place}.content", "must be a text or a list of parts", content)
-    for number, part in enumerate(content):
-        where = f"{place}.content[{number}]"
-        if not isinstance(part, dict):
-            raise fault(where, "must be an object", part)
-        match part.get("type"):
-            case "input_text":
-                yield validated(InputText, part, where)
-            case "input_image":
-                yield validated(InputImage, part, where)
-            case kind:
-                raise fault(f"{where}.type", "must be `input_text` or `input_image`", kind)
+def _part(part: Mapping[str, Any], place: str) -> InputText | InputImage:
+    match part.get("type"):
+        case "input_text":
+            return validated(InputText, part, place)
+        case "input_image":
+            return validated(InputImage, part, place)
+        case kind:
+            raise fault(f"{place}.type", "must be `input_text` or `input_image`", kind)

@@ -8,8 +8,15 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from serving.api.bodies import JsonBody, Part
-from serving.api.openai.answering import Answered, answered, in_openais_statuses, renamed
+from serving.api.bodies import Part
+from serving.api.openai.answering import (
+    Answered,
+    OpenAiBody,
+    answered,
+    event_stream,
+    in_openais_statuses,
+    renamed,
+)
 from serving.api.openai.described import extras, listed, refusals
 from serving.api.openai.responses.events import events
 from serving.api.openai.responses.request import (
@@ -79,13 +86,7 @@ def _terms(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-class _ResponsesBody(JsonBody[ResponsesRequest]):
-    async def __call__(self, request: Request) -> ResponsesRequest:
-        with in_openais_statuses():
-            return await super().__call__(request)
-
-
-RESPONSES = _ResponsesBody(ResponsesRequest, _terms, _PARTS)
+RESPONSES = OpenAiBody(ResponsesRequest, _terms, _PARTS)
 
 
 async def _responses(
@@ -105,8 +106,7 @@ async def _answer(request: Request, asked: ResponsesRequest) -> Response:
     told = _told(asked, answer, request_id.of(request.scope))
     if not asked.stream:
         return Response(told.model_dump_json(), media_type="application/json")
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return Response(events(told), headers=headers, media_type="text/event-stream")
+    return event_stream(events(told))
 
 
 def _told(asked: ResponsesRequest, answer: Answered, identity: str) -> ResponsesAnswer:
