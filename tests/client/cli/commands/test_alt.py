@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from captionbox.cli.output.site import Site, shortened
+from captionbox.cli.texts.site import Site, shortened
 
 from tests.client.conftest import Captionbox
 from tests.client.stand_in import StandIn, caption_of, picture

@@ -15,7 +15,7 @@ from captionbox.cli.output.journal import RunJournal
 from captionbox.cli.output.past_runs import past_runs, take_back
 from captionbox.cli.output.policies import Existing
 from captionbox.cli.output.record_file import RecordFile
-from captionbox.cli.output.sidecars import Sidecars
+from captionbox.cli.texts.sidecars import Sidecars
 from captionbox.errors import ImageInputError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from captionbox.cli.output.accepted import AcceptedTable
 from captionbox.cli.output.journal import NoJournal
+from captionbox.cli.texts.accepted import AcceptedTable
 from PIL import Image
 
 from tests.client.cli.commands.test_undo import snapshot

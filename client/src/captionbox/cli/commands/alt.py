@@ -72,13 +72,13 @@ def alt(
         from captionbox.cli.output.diffs import diff
         from captionbox.cli.output.formats import one_line
         from captionbox.cli.output.journal import keeping
-        from captionbox.cli.output.site import Site, pages, shortened, write
         from captionbox.cli.output.terminal import show
         from captionbox.cli.run.follow import follow
         from captionbox.cli.run.progress import reporter
         from captionbox.cli.run.tally import Tally
         from captionbox.cli.sources.folders import Exclusions
         from captionbox.cli.sources.img_tags import MOST_OF_A_SPACER
+        from captionbox.cli.texts.site import Site, pages, shortened, write
 
         if not site.exists():
             raise UsageError(f"{site} does not exist")

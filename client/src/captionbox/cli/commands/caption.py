@@ -192,9 +192,6 @@ async def _caption(
     as_json: bool,
 ) -> int:
     """Caption everything, and return the exit code."""
-    from asyncio import CancelledError
-
-    from captionbox.cli.output.endings import sentence
     from captionbox.cli.run.pace import Pace
     from captionbox.cli.run.progress import reporter, same_place
     from captionbox.cli.run.run import Stop, run
@@ -211,8 +208,7 @@ async def _caption(
     bar = not (printed and sys.stdout.isatty())
     async with client:
         with reporter("captioning", total, bar=bar) as report:
-            stop.listen(report)
-            try:
+            with stop.attended(report, tally):
                 await run(
                     client,
                     sources,
@@ -225,11 +221,6 @@ async def _caption(
                     ordered=printed,
                     tell_failures=not (printed and same_place(sys.stdout, sys.stderr)),
                 )
-            except CancelledError:
-                if stop.code is None:
-                    raise
-            if tally.stopped_by is not None:
-                report.say(f"captionbox: {sentence(tally.stopped_by)}")
             if inputs.open and not tally.seen and stop.code is None:
                 report.say("captionbox: no images on standard input")
             elif as_json and not printed:

@@ -14,8 +14,8 @@ from captionbox.cli.output.endings import UsageError, plain_endings
 from captionbox.cli.output.policies import checked_extension
 
 if TYPE_CHECKING:
-    from captionbox.cli.output.accepted import Accepted
     from captionbox.cli.output.journal import Journal
+    from captionbox.cli.texts.accepted import Accepted
 
 
 class Target(StrEnum):
@@ -65,9 +65,9 @@ def review(
         import webbrowser
 
         from captionbox.cli.output.journal import keeping
+        from captionbox.cli.run.results import of_table, of_texts
         from captionbox.cli.run.reviewing import Review
         from captionbox.cli.sources.folders import Exclusions
-        from captionbox.cli.sources.results import of_table, of_texts
         from captionbox.cli.sources.sources import expand
 
         if not folder.is_dir():
@@ -95,7 +95,7 @@ def review(
 
 
 def _target(target: Target, out: Path | None, extension: str, journal: Journal) -> Accepted:
-    from captionbox.cli.output.accepted import AcceptedDescriptions, AcceptedTable, AcceptedTexts
+    from captionbox.cli.texts.accepted import AcceptedDescriptions, AcceptedTable, AcceptedTexts
 
     if target is Target.XMP:
         return AcceptedDescriptions(journal)

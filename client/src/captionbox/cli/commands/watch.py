@@ -125,9 +125,6 @@ async def _watch(
     client: AsyncCaptionbox, arrivals: Arrivals, sink: Sink, options: CaptionOptions, as_json: bool
 ) -> int:
     """Watch until something says stop, and return the exit code."""
-    from asyncio import CancelledError
-
-    from captionbox.cli.output.endings import sentence
     from captionbox.cli.run.progress import reporter
     from captionbox.cli.run.run import Stop
     from captionbox.cli.run.tally import Tally
@@ -140,14 +137,8 @@ async def _watch(
     tally, stop = Tally(), Stop()
     async with client:
         with reporter("captioned", None, bar=False) as report:
-            stop.listen(report)
-            try:
+            with stop.attended(report, tally):
                 await run(client, arrivals, sink, report, tally, stop, options, written=written)
-            except CancelledError:
-                if stop.code is None:
-                    raise
-            if tally.stopped_by is not None:
-                report.say(f"captionbox: {sentence(tally.stopped_by)}")
             report.remark(tally.summary())
     return stop.code or tally.code()
 

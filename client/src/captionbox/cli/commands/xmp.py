@@ -50,7 +50,6 @@ def xmp(
     is no description. Who wrote it is told in IPTC's "description writer".
     """
     with plain_endings():
-        from captionbox.cli.output.exiftool import ExifTool
         from captionbox.cli.output.journal import keeping
         from captionbox.cli.output.terminal import printable
         from captionbox.cli.run.describing import Descriptions
@@ -59,6 +58,7 @@ def xmp(
         from captionbox.cli.run.tally import Tally
         from captionbox.cli.sources.folders import Exclusions
         from captionbox.cli.sources.selection import moment
+        from captionbox.cli.texts.exiftool import ExifTool
         from captionbox.images import is_url
 
         policy = chosen_policy(existing, True, overwrite)

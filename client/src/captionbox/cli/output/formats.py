@@ -111,7 +111,7 @@ class Text:
         failed = len(rest) == 2 and not rest[0] and rest[1].startswith("error: ")
         if not (failed or len(rest) == 1) or any(map(_CONTROL.search, (source, *rest))):
             raise ValueError("a line is an image, a tab and a caption")
-        return Entry(_unguard(source), failed, empty=not "".join(rest).strip())
+        return Entry(unguard(source), failed, empty=not "".join(rest).strip())
 
 
 class Jsonl:
@@ -182,7 +182,7 @@ class Csv:
         row = next(csv.reader([line], strict=True), [])
         if len(row) != 6:
             raise ValueError(f"a line has the columns {_COLUMNS}")
-        return Entry(_unguard(row[0]), bool(row[5]), empty=not (row[1] + row[5]).strip())
+        return Entry(unguard(row[0]), bool(row[5]), empty=not (row[1] + row[5]).strip())
 
 
 class Markdown:
@@ -246,7 +246,12 @@ def _guard(source: str) -> str:
     return json.dumps(source) if _CONTROL.search(source) or source.startswith('"') else source
 
 
-def _unguard(column: str) -> str:
+def unguard(column: str) -> str:
+    """Return the source that a column stands for.
+
+    Raises:
+        ValueError: it is quoted, and no JSON string.
+    """
     if not column.startswith('"'):
         return column
     source = json.loads(column)

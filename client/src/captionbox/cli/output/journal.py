@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +77,7 @@ class RunJournal:
     def replacing(self, path: Path, new: bytes | None) -> None:
         """See `Journal`."""
         entry = _state(path)
-        old = _content(path)
+        old = content_of(path)
         entry["op"] = "replace"
         entry["before"] = None if old is None else digest(old)
         entry["after"] = None if new is None else digest(new)
@@ -87,7 +87,7 @@ class RunJournal:
 
     def beginning(self, path: Path, changed: bool) -> None:
         """See `Journal`."""
-        old = _content(path)
+        old = content_of(path)
         if changed or old is None:
             entry = _state(path) | {"op": "replace", "after": "any"}
             entry["before"] = None if old is None else digest(old)
@@ -241,8 +241,14 @@ def is_over(file: BinaryIO) -> bool:
     return last.startswith((b'{"op": "end"', b'{"op": "undone"'))
 
 
-def lock(file: BinaryIO) -> bool:
-    """Take a journal for this process alone; False where another has it."""
+def lock(file: BinaryIO, without: Callable[[OSError], None] = lambda _: None) -> bool:
+    """Take a file for this process alone, until it is closed; False where another has it.
+
+    Args:
+        file: open.
+        without: told of the error where the file system has no locks: Lustre, some FUSE and NFS.
+            There one can protect nobody, and the file is as good.
+    """
     if sys.platform == "win32":
         return True
     import fcntl
@@ -251,8 +257,8 @@ def lock(file: BinaryIO) -> bool:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
-        return True  # no locks there
+    except OSError as error:
+        without(error)
     return True
 
 
@@ -267,7 +273,8 @@ def _state(path: Path) -> dict[str, Any]:
     return entry
 
 
-def _content(path: Path) -> bytes | None:
+def content_of(path: Path) -> bytes | None:
+    """Return what a file holds; None where it is not there, or cannot be read."""
     try:
         return path.read_bytes()
     except OSError:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from captionbox.cli.output.formats import Entry, LineFormat, Past, Record
-from captionbox.cli.output.journal import Journal, NoJournal
+from captionbox.cli.output.journal import Journal, NoJournal, lock
 from captionbox.cli.output.part_file import replacing, settle
 from captionbox.cli.sources.sources import identity
 
@@ -91,10 +90,17 @@ class RecordFile:
     def _open(self) -> BinaryIO:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = self._path.open("a+b", buffering=0)
-        if not _lock(file):
+        if not lock(file, self._warn):
             file.close()
             raise RecordFileError(f"{self._path} is being written by another captionbox")
         return file
+
+    def _warn(self, error: OSError) -> None:
+        warnings.warn(
+            f"{self._path} cannot be locked ({error.strerror}): see to it that nothing else writes "
+            "to it meanwhile",
+            stacklevel=2,
+        )
 
     def _take_up(self, keep: bool, retry_failed: bool) -> None:
         end, unended, unwanted = 0, False, False
@@ -202,23 +208,3 @@ def _is_open(entry: Entry, retry_failed: bool) -> bool:
 
 def _past(entry: Entry) -> Past:
     return Past.FAILED if entry.failed else Past.CAPTIONED
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Take the file for this process alone, until it is closed; False where another has it."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        # Lustre, some FUSE and NFS: there the lock can protect nobody, and the file is as good.
-        warnings.warn(
-            f"{file.name} cannot be locked ({error.strerror}): see to it that nothing else writes "
-            "to it meanwhile",
-            stacklevel=2,
-        )
-    return True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from captionbox.cli.output.deltas import digest, restored
+from captionbox.cli.output.journal import content_of
 from captionbox.cli.output.part_file import part_of, replacing
 
 Entry = dict[str, Any]
@@ -78,7 +79,7 @@ def steps(entries: list[Entry]) -> Iterator[Step | tuple[Path, ChangedError]]:
             of_path.setdefault(entry["path"], []).append(entry)
     for name, changes in of_path.items():
         path = Path(name)
-        now = _content(path)
+        now = content_of(path)
         try:
             old = _before(now, changes)
         except ChangedError as error:
@@ -149,12 +150,5 @@ def _grown(content: bytes | None, changes: list[Entry], number: int) -> bytes:
 def _mtime(path: Path) -> int | None:
     try:
         return path.stat().st_mtime_ns
-    except OSError:
-        return None
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
     except OSError:
         return None

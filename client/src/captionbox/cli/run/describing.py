@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from captionbox.cli.output.exiftool import Described, ExifTool, ExifToolError
 from captionbox.cli.output.formats import one_line
-from captionbox.cli.output.marks import state_of
 from captionbox.cli.output.policies import Existing
 from captionbox.cli.run.follow import follow
 from captionbox.cli.run.progress import Reporter
 from captionbox.cli.run.tally import Tally
+from captionbox.cli.texts.exiftool import Described, ExifTool, ExifToolError
+from captionbox.cli.texts.marks import state_of
 from captionbox.outcomes import Outcome
 
 _NONE = Described((), "")

@@ -16,9 +16,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from captionbox.cli.output.accepted import Accepted
 from captionbox.cli.output.part_file import UnwritableError
-from captionbox.cli.sources.results import Captioned
+from captionbox.cli.run.results import Captioned
+from captionbox.cli.texts.accepted import Accepted
 from captionbox.images import media_type
 
 _PAGE = Path(__file__).with_name("review_page.html")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from captionbox.cli.output.endings import ExitCode, Fault, of_image
+from captionbox.cli.output.endings import ExitCode, Fault, of_image, sentence
 from captionbox.cli.output.formats import LineFormat, Past, Record
 from captionbox.cli.output.part_file import UnwritableError
 from captionbox.cli.run.pace import Pace
@@ -73,6 +73,18 @@ class Stop:
         self.event = asyncio.Event()
         self.code: ExitCode | None = None
 
+    @contextmanager
+    def attended(self, report: Reporter, tally: Tally) -> Iterator[None]:
+        """Listen while the block runs; tell at its end why the server was asked no more."""
+        self.listen(report)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.code is None:
+                raise
+        if tally.stopped_by is not None:
+            report.say(f"captionbox: {sentence(tally.stopped_by)}")
+
     def listen(self, report: Reporter) -> None:
         """End gently on the first SIGINT or SIGTERM, at once on the second. For a running task."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -131,14 +143,21 @@ async def run(
             if outcome.error is not None and (ill or (fault is Fault.IMAGE and tell_failures)):
                 report.say(of_image(outcome.image, outcome.error))
             if fault is None or fault is Fault.IMAGE:
-                try:
-                    sink.write(record)
-                except UnwritableError as error:
-                    report.say(f"{outcome.image}: {error}")
-                    tally.failed += fault is None
-                else:
-                    if fault is None:
-                        tally.good()
+                keep(record, sink, report, tally)
             report.advance()
             if tally.stopped_by is not None:
                 stop.event.set()
+
+
+def keep(record: Record, sink: Sink, report: Reporter, tally: Tally) -> bool:
+    """Write a record, whose failure is counted already; tell and count. Whether it is written."""
+    good = record.error is None
+    try:
+        sink.write(record)
+    except UnwritableError as error:
+        report.say(f"{record.source}: {error}")
+        tally.failed += good
+        return False
+    if good:
+        tally.good()
+    return True

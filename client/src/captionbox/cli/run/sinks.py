@@ -16,8 +16,8 @@ from captionbox.cli.output.journal import Journal, NoJournal
 from captionbox.cli.output.parquet_file import ParquetFile
 from captionbox.cli.output.policies import Existing, check_policy
 from captionbox.cli.output.record_file import RecordFile, RecordFileError
-from captionbox.cli.output.sidecars import Sidecars
 from captionbox.cli.run.run import Sink, StandardOutput
+from captionbox.cli.texts.sidecars import Sidecars
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from captionbox.cli.output.endings import Fault, fault_of, of_image, sentence
 from captionbox.cli.output.formats import Record
-from captionbox.cli.output.part_file import UnwritableError
 from captionbox.cli.run.pace import Pace
 from captionbox.cli.run.progress import Reporter
-from captionbox.cli.run.run import Sink, Stop
+from captionbox.cli.run.run import Sink, Stop, keep
 from captionbox.cli.run.tally import Tally
 from captionbox.cli.sources.arrivals import Arrivals
 
@@ -81,12 +80,5 @@ def _keep(
     if record.error is not None:
         report.say(of_image(record.source, record.error))
         tally.bad(record.error)
-    try:
-        sink.write(record)
-    except UnwritableError as error:
-        report.say(f"{record.source}: {error}")
-        tally.failed += record.error is None
-        return
-    if record.error is None:
-        tally.good()
-    written(record)
+    if keep(record, sink, report, tally):
+        written(record)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from captionbox.cli.output.endings import UsageError
-from captionbox.cli.output.sidecars import Sidecars
+from captionbox.cli.output.formats import unguard
 from captionbox.cli.sources.sources import identity
+from captionbox.cli.texts.sidecars import Sidecars
 
 
 @dataclass
@@ -65,9 +66,8 @@ def _rows(path: Path) -> Iterator[tuple[str, str, float | None]]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if path.suffix.lower() == ".csv":
             for row in csv.DictReader(file):
-                image, told = row["image"], row.get("confidence")
-                name = json.loads(image) if image.startswith('"') else image
-                yield name, row["caption"], float(told) if told else None
+                told = row.get("confidence")
+                yield unguard(row["image"]), row["caption"], float(told) if told else None
             return
         for line in file:
             record = json.loads(line)

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from captionbox.cli.output.formats import Past, Record
 from captionbox.cli.output.journal import Journal, NoJournal
-from captionbox.cli.output.marks import Marks, state_of
 from captionbox.cli.output.part_file import UnwritableError, naming, replacing
 from captionbox.cli.output.policies import Existing
 from captionbox.cli.sources.sources import system_name
+from captionbox.cli.texts.marks import Marks, state_of
 from captionbox.images import SUFFIXES, is_url
 
 _LONGEST_PART = 200

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from captionbox.cli.output.camera_texts import is_written
 from captionbox.cli.output.deltas import digest
 from captionbox.cli.output.endings import UsageError
 from captionbox.cli.output.journal import Journal, NoJournal
 from captionbox.cli.sources.sources import identity
+from captionbox.cli.texts.camera_texts import is_written
 from captionbox.images import media_type
 from captionbox.results import ModelUsed
 

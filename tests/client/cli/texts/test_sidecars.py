@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from captionbox.cli.output.formats import Past, Record
 from captionbox.cli.output.part_file import UnwritableError
-from captionbox.cli.output.sidecars import Sidecars
+from captionbox.cli.texts.sidecars import Sidecars
 from captionbox.errors import ImageInputError
 from hypothesis import given, settings
 from hypothesis import strategies as st

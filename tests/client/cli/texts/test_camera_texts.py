@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from captionbox.cli.output.camera_texts import is_written
+from captionbox.cli.texts.camera_texts import is_written
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image

@@ -10,12 +10,12 @@ import io
 from pathlib import Path
 from typing import Protocol
 
-from captionbox.cli.output.exiftool import ExifTool, ExifToolError
 from captionbox.cli.output.formats import one_line
 from captionbox.cli.output.journal import Journal
-from captionbox.cli.output.marks import Marks
 from captionbox.cli.output.part_file import UnwritableError, naming, replacing
-from captionbox.cli.output.sidecars import Sidecars
+from captionbox.cli.texts.exiftool import ExifTool, ExifToolError
+from captionbox.cli.texts.marks import Marks
+from captionbox.cli.texts.sidecars import Sidecars
 
 
 class Accepted(Protocol):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from captionbox.cli.output.deltas import digest
-from captionbox.cli.output.journal import Journal, NoJournal
+from captionbox.cli.output.journal import Journal, NoJournal, content_of
 from captionbox.results import ModelUsed
 
 MARKS = ".captionbox-texts.jsonl"
@@ -53,9 +53,8 @@ class Marks:
 
     def of(self, path: Path) -> Mark | None:
         """Return the mark of a text as it is now; None where a person wrote or changed it."""
-        try:
-            content = path.read_bytes()
-        except OSError:
+        content = content_of(path)
+        if content is None:
             return None
         file, name = self._file(path)
         return file.marks.get((name, digest(content)))

@@ -1,0 +1,1 @@
+"""Texts where people look for them: beside pictures, in their metadata, in pages."""
