@@ -89,7 +89,9 @@ def _graph_candidates(directory: Path, asked: PrecisionSetting) -> list[Precisio
 def _ways(directory: Path, asked: PrecisionSetting, backend: BackendSetting) -> list[_Way]:
     """Return every way to compute that the settings, the model and the machine allow."""
     metadata = read(directory)
-    graphs = backend == "openvino" or (backend == "auto" and _runs_graphs(directory, asked))
+    graphs = backend == "openvino" or (
+        backend == "auto" and _runs_graphs(directory, metadata, asked)
+    )
     if graphs:
         found = [_Way("openvino", precision) for precision in _graph_candidates(directory, asked)]
         if backend == "auto" and asked == "auto" and _torch_may_take_int8(metadata):
@@ -100,13 +102,13 @@ def _ways(directory: Path, asked: PrecisionSetting, backend: BackendSetting) -> 
     return [_Way("torch", precision) for precision in allowed]
 
 
-def _runs_graphs(directory: Path, asked: PrecisionSetting) -> bool:
+def _runs_graphs(directory: Path, metadata: ModelMetadata, asked: PrecisionSetting) -> bool:
     """Whether graphs run a model where nobody has said what is to: where it has them.
 
     In the same format they are faster than torch, and an engine that runs graphs need not load
     torch at all.
     """
-    if not has_openvino() or not find_method(read(directory).method).openvino:
+    if not has_openvino() or not find_method(metadata.method).openvino:
         return False
     if not has_graphs(directory):
         logger.info(

@@ -14,6 +14,34 @@ from tests.server import Server
 
 PICTURE = encode(draw("red ring"))
 
+PHOTOPRISMS_LABELS = {
+    "type": "object",
+    "properties": {
+        "labels": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "minLength": 1},
+                    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+                    "topicality": {"type": "number", "minimum": 0, "maximum": 1},
+                },
+                "required": ["name", "confidence", "topicality"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["labels"],
+}
+"""The JSON schema that PhotoPrism sends when it asks for labels."""
+
+
+def post(client: httpx.Client, path: str, **asked: Any) -> Any:
+    """Ask in JSON; return the good answer's."""
+    answer = client.post(path, json=asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
 
 def caption(
     client: httpx.Client, image: bytes = PICTURE, name: str = "x.png", **fields: Any

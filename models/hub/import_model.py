@@ -20,7 +20,7 @@ from models import store
 from models.api import metadata as metadata_module
 from models.api.metadata import CARD_NAME
 from models.checkpoints.pretrained import CONFIG_NAME, Convert, ModelImportError, read_json
-from models.hub.known_models import known_by_source
+from models.hub.known_models import IMPORTED_FROM, known_by_source
 from models.hub.repository import HubModel
 from models.registry import (
     METHODS,
@@ -131,7 +131,7 @@ def _convert(method: str, folder: Path, target: Path, origin: str, fetched: bool
     card = folder / CARD_NAME
     if card.is_file():
         shutil.copyfile(card, target / CARD_NAME)
-    source = f"imported from {origin}"
+    source = f"{IMPORTED_FROM}{origin}"
     known = known_by_source(source)
     licence = _licence(card) or (known.licence if known else "")
     updated = {"source": source, "licence": licence}

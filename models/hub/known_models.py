@@ -14,6 +14,9 @@ Terms = Literal["open", "gated", "non-commercial"]
 """Who may have and use the weights: `open` to everyone who keeps to the licence, `gated` until its
 terms are accepted on the hub, `non-commercial` to whoever earns nothing with them."""
 
+IMPORTED_FROM = "imported from "
+"""How the `source` of an imported model begins; then come the hub's id, `@` and the commit."""
+
 _COMMIT_LENGTH = 40
 
 
@@ -223,6 +226,6 @@ def find_known(name: str) -> KnownModel | None:
 def known_by_source(source: str) -> KnownModel | None:
     """Return the model that an imported one's `source` tells of, or None."""
     for model in KNOWN_MODELS:
-        if source.startswith(f"imported from {model.hub_id}@"):
+        if source.startswith(f"{IMPORTED_FROM}{model.hub_id}@"):
             return model
     return None

@@ -28,7 +28,7 @@ from models.api.preprocessing import normalisation
 from models.captioners.vlm.captioner import ImageTextToTextCaptioner
 from models.captioners.vlm.families.chat import Chat
 from models.checkpoints.pretrained import ModelImportError
-from models.hub.known_models import find_known
+from models.hub.known_models import IMPORTED_FROM, find_known
 from models.hub.repository import HubModel
 from models.hub.samples import draw_samples
 from models.pictures.sizing import to_pixels
@@ -38,7 +38,6 @@ from models.runtimes.processor import processor_name
 from models.store import StoredModel
 
 _LONGEST = 24
-_ORIGIN = "imported from "
 _WEIGHTS = (".safetensors", ".bin", ".index.json")
 
 
@@ -89,7 +88,7 @@ class Report:
         lines = [
             f"### verify {known.name if known else self.model.name}",
             "",
-            f"- {about.source.removeprefix(_ORIGIN)}, {about.parameters / 1e6:.0f} M weights",
+            f"- {about.source.removeprefix(IMPORTED_FROM)}, {about.parameters / 1e6:.0f} M weights",
             f"- {packages}, Python {platform.python_version()}, {processor_name()}",
             f"- {self._compared()}",
             "",
@@ -197,7 +196,7 @@ def _repository(model: StoredModel) -> HubModel:
     Raises:
         ModelImportError: it did not come from the hub, or the hub cannot be reached.
     """
-    hub_id, at, commit = model.metadata.source.removeprefix(_ORIGIN).partition("@")
+    hub_id, at, commit = model.metadata.source.removeprefix(IMPORTED_FROM).partition("@")
     if not at:
         raise ModelImportError("it was not imported from the hub")
     return HubModel.find(hub_id, commit)

@@ -1,10 +1,12 @@
 """Tiny networks and vocabularies for the unit tests of `models`."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from models.api import metadata as metadata_module
 from models.api.metadata import ModelMetadata
 from models.api.options import DecodeDefaults
 from models.api.preprocessing import PreprocessSpec
@@ -100,3 +102,17 @@ def metadata(tokenizer: CaptionTokenizer) -> ModelMetadata:
         decode=DecodeDefaults(num_beams=3, max_length=12),
         vocabulary_sha256=tokenizer.vocabulary_hash(),
     )
+
+
+@pytest.fixture
+def directory(
+    make_network: Callable[[str], CnnTransformer],
+    tokenizer: CaptionTokenizer,
+    metadata: ModelMetadata,
+    tmp_path: Path,
+) -> Path:
+    """Return the model directory of a tiny `compact`."""
+    make_network("compact").save_pretrained(tmp_path)
+    tokenizer.save(tmp_path)
+    metadata_module.write(tmp_path, metadata)
+    return tmp_path

@@ -149,10 +149,11 @@ class CaptionDataset(Dataset[TrainingItem]):
         random = np.random.default_rng((self.seed, self.epoch, picture, repetition))
         features: Features | None = None
         pixels: Pixels | None = None
-        if self.features is not None:
-            view = (self.epoch + repetition) % self.features.views
+        cache = self.features
+        if cache is not None:
+            view = (self.epoch + repetition) % cache.views
             picture, features = self._readable(
-                picture, repetition, lambda place: self._features(place, view)
+                picture, repetition, lambda place: cache.get(place, view)
             )
         else:
             picture, whole = self._readable(picture, repetition, self._read)
@@ -179,11 +180,6 @@ class CaptionDataset(Dataset[TrainingItem]):
 
     def _read(self, picture: int) -> Pixels:
         return self.reader(self.images[picture])
-
-    def _features(self, picture: int, view: int) -> Features:
-        if self.features is None:
-            raise DataError(f"no features of picture {picture}")
-        return self.features.get(picture, view)
 
     def _changed(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
         if self.augmentation == _NONE:

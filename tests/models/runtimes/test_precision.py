@@ -19,7 +19,7 @@ import models.api.metadata as metadata_module
 from models import choose
 from models.api.device import Precision, PrecisionSetting, keeps_its_scores
 from models.api.measured import Conditions, Measured
-from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.metadata import BrokenModelError
 from models.captioners.cnn_transformer.captioner import CnnTransformerCaptioner
 from models.captioners.cnn_transformer.config import CnnTransformerConfig
 from models.captioners.cnn_transformer.inference import InferenceNetwork
@@ -234,16 +234,6 @@ def test_narrow_formats_stay_close(
 )  # fmt: skip
 def test_int8_must_keep_the_scores(measured: dict[str, float], accepted: bool) -> None:
     assert keeps_its_scores(measured, {"a": 0.6, "b": 0.5}) is accepted
-
-
-@pytest.fixture
-def directory(
-    make_network: Maker, tokenizer: CaptionTokenizer, metadata: ModelMetadata, tmp_path: Path
-) -> Path:
-    make_network("compact").save_pretrained(tmp_path)
-    tokenizer.save(tmp_path)
-    metadata_module.write(tmp_path, metadata)
-    return tmp_path
 
 
 def with_scores(directory: Path, int8: float) -> None:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import models.api.metadata as metadata_module
-from models.api.metadata import BrokenModelError, ModelMetadata
+from models.api.metadata import BrokenModelError
 from models.api.options import CaptionOptions, UnsupportedOptionError
 from models.captioners.cnn_transformer.captioner import CompactCaptioner
 from models.captioners.cnn_transformer.network import CnnTransformer
@@ -17,16 +16,6 @@ from models.captioners.cnn_transformer.tokenizer import BOS_ID, CaptionTokenizer
 from models.registry import load_captioner
 
 Maker = Callable[[str], CnnTransformer]
-
-
-@pytest.fixture
-def directory(
-    make_network: Maker, tokenizer: CaptionTokenizer, metadata: ModelMetadata, tmp_path: Path
-) -> Path:
-    make_network("compact").save_pretrained(tmp_path)
-    tokenizer.save(tmp_path)
-    metadata_module.write(tmp_path, metadata)
-    return tmp_path
 
 
 @pytest.fixture

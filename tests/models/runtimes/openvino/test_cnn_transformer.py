@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-import models.api.metadata as metadata_module
 from models.api.device import has_openvino
-from models.api.metadata import ModelMetadata
 from models.api.options import CaptionOptions
 from models.captioners.cnn_transformer.captioner import CompactCaptioner
 from models.captioners.cnn_transformer.graphs import parts
 from models.captioners.cnn_transformer.network import CnnTransformer
 from models.captioners.cnn_transformer.openvino_captioner import CompactOpenVinoCaptioner
-from models.captioners.cnn_transformer.tokenizer import CaptionTokenizer
 from models.decoding.beam import beam_search
 from models.decoding.protocol import SearchSettings
 from models.export_openvino import add_graphs
@@ -67,16 +64,6 @@ def test_float32_gives_the_trained_networks_tokens_and_scores(
         each.word_maps(tokens, each.encode(images[:2])) for each in (graphs, reference)
     )
     np.testing.assert_allclose(maps, wanted_maps, rtol=1e-3, atol=1e-4)
-
-
-@pytest.fixture
-def directory(
-    make_network: Maker, tokenizer: CaptionTokenizer, metadata: ModelMetadata, tmp_path: Path
-) -> Path:
-    make_network("compact").save_pretrained(tmp_path)
-    tokenizer.save(tmp_path)
-    metadata_module.write(tmp_path, metadata)
-    return tmp_path
 
 
 def test_captions_are_the_references_in_every_way(directory: Path) -> None:

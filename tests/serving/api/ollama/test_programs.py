@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
 
 import httpx
 
-from tests.asking import PICTURE
+from tests.asking import PHOTOPRISMS_LABELS, PICTURE, post
 from tests.drawings import caption_of
 
 RING = caption_of("red ring")
 BARE = base64.b64encode(PICTURE).decode()
-
-
-def post(client: httpx.Client, path: str, **asked: Any) -> Any:
-    answer = client.post(path, json=asked)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def test_photoprism_captions(client: httpx.Client) -> None:
@@ -42,30 +35,9 @@ def test_photoprism_captions(client: httpx.Client) -> None:
     assert all(type(answer[name]) is int for name in numbers)
 
 
-LABELS = {
-    "type": "object",
-    "properties": {
-        "labels": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string", "minLength": 1},
-                    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-                    "topicality": {"type": "number", "minimum": 0, "maximum": 1},
-                },
-                "required": ["name", "confidence", "topicality"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["labels"],
-}
-
-
 def test_photoprism_labels(client: httpx.Client) -> None:
     """The text is JSON with the labels, by a schema or by the word alone."""
-    for form in (LABELS, "json"):
+    for form in (PHOTOPRISMS_LABELS, "json"):
         answer = post(
             client,
             "/api/generate",

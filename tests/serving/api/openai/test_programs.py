@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.asking import PICTURE
+from tests.asking import PHOTOPRISMS_LABELS, PICTURE, post
 from tests.drawings import caption_of
 
 RING = caption_of("red ring")
@@ -16,36 +16,11 @@ URL = "data:image/jpeg;base64," + base64.b64encode(PICTURE).decode()
 CHAT = "/v1/chat/completions"
 
 
-def post(client: httpx.Client, path: str, **asked: Any) -> Any:
-    answer = client.post(path, json=asked)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
 def content_of(answer: Any) -> str:
     return str(answer["choices"][0]["message"]["content"])
 
 
-LABELS = {
-    "type": "object",
-    "properties": {
-        "labels": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string", "minLength": 1},
-                    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-                    "topicality": {"type": "number", "minimum": 0, "maximum": 1},
-                },
-                "required": ["name", "confidence", "topicality"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["labels"],
-    "additionalProperties": False,
-}
+LABELS = {**PHOTOPRISMS_LABELS, "additionalProperties": False}
 
 
 def photoprism(client: httpx.Client, **more: Any) -> str:
